@@ -1,0 +1,21 @@
+//! The Electric shape protocol as plain types, without I/O: used by the HTTP edge and the engine alike.
+
+pub mod control;
+mod cursor;
+mod handle;
+mod health;
+mod identifier;
+mod lsn;
+mod offset;
+mod query;
+mod request;
+mod response;
+
+pub use handle::Handle;
+pub use health::Health;
+pub use identifier::{TableName, parse_columns, parse_relation, quote_identifier};
+pub use lsn::{InvalidLsn, Lsn};
+pub use offset::{Offset, Requested};
+pub use query::{Given, Malformed, Query};
+pub use request::{Invalid, Live, MissingOffset, Replica, ShapeRequest};
+pub use response::{Admission, Answer, Body, BrokenStream, CachePolicy, DEFAULT_CACHE_CONTROL, LogHead};
