@@ -1,3 +1,4 @@
 //! Agents write sessions, messages and parts; every browser that watches a session sees them at once.
 
+pub mod postgres;
 pub mod shape;
