@@ -1,4 +1,5 @@
 //! Agents write sessions, messages and parts; every browser that watches a session sees them at once.
 
+pub mod local_postgres;
 pub mod postgres;
 pub mod shape;
