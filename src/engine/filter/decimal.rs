@@ -1,0 +1,340 @@
+//! Numbers of type `numeric`: every digit counts, and there may be more than 100,000 of them.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use bigdecimal::num_bigint::{BigInt, Sign};
+
+/// The most digits that Postgres allows before the point.
+const MAX_WHOLE_DIGITS: usize = 131_072;
+/// The most digits after the point.
+const MAX_SCALE: usize = 16_383;
+/// Digits that a quotient has at least, and the most after its point.
+const MIN_QUOTIENT_DIGITS: i64 = 16;
+const MAX_QUOTIENT_SCALE: i64 = 1_000;
+
+/// One `numeric` value. Variants are in Postgres' order: NaN is greater than everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decimal<'a> {
+    NegativeInfinity,
+    Finite(Digits<'a>),
+    Infinity,
+    NaN,
+}
+
+/// Digits with at most one point, as Postgres prints them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digits<'a> {
+    negative: bool,
+    text: Cow<'a, [u8]>,
+}
+
+/// Why arithmetic has no result: it fails in Postgres too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoResult;
+
+impl<'a> Decimal<'a> {
+    /// Reads Postgres' own output: `-12.50`, `NaN`, `Infinity`, `-Infinity`.
+    pub fn read(text: &'a [u8]) -> Option<Decimal<'a>> {
+        match text {
+            b"NaN" => return Some(Decimal::NaN),
+            b"Infinity" => return Some(Decimal::Infinity),
+            b"-Infinity" => return Some(Decimal::NegativeInfinity),
+            _ => {}
+        }
+        let (negative, digits) = match text.split_first() {
+            Some((b'-', rest)) => (true, rest),
+            _ => (false, text),
+        };
+        let points = digits.iter().filter(|byte| **byte == b'.').count();
+        let plain = digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+        let known = plain && points <= 1 && digits.len() > points;
+        known.then_some(Decimal::Finite(Digits { negative, text: Cow::Borrowed(digits) }))
+    }
+
+    /// Reads what a client may write: also a leading `+`, an exponent, `inf` in any case. The exponent is at most 1,000.
+    pub fn parse(text: &str) -> Option<Decimal<'static>> {
+        let (sign, rest) = match text.as_bytes().first() {
+            Some(b'-') => ("-", &text[1..]),
+            Some(b'+') => ("", &text[1..]),
+            _ => ("", text),
+        };
+        match rest.to_ascii_lowercase().as_str() {
+            "nan" if rest.len() == text.len() => return Some(Decimal::NaN),
+            "infinity" | "inf" if sign.is_empty() => return Some(Decimal::Infinity),
+            "infinity" | "inf" => return Some(Decimal::NegativeInfinity),
+            _ => {}
+        }
+        let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok().filter(|e| e.abs() <= 1_000)?),
+            None => (rest, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = format!("{whole}{fraction}");
+        if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let scale = fraction.len() as i64 - exponent;
+        let mut unscaled = all;
+        if scale < 0 {
+            unscaled.extend(std::iter::repeat_n('0', usize::try_from(-scale).ok()?));
+        }
+        let value: BigInt = unscaled.parse().ok()?;
+        let value = if sign == "-" { -value } else { value };
+        Decimal::finite(value, usize::try_from(scale.max(0)).ok()?).ok()
+    }
+
+    /// `unscaled / 10^scale`, or an error beyond Postgres' limits.
+    fn finite(unscaled: BigInt, scale: usize) -> Result<Decimal<'static>, NoResult> {
+        let (sign, mut digits) = (unscaled.sign(), unscaled.magnitude().to_string());
+        if digits.len() <= scale {
+            digits.insert_str(0, &"0".repeat(scale + 1 - digits.len()));
+        }
+        if digits.len() - scale > MAX_WHOLE_DIGITS || scale > MAX_SCALE {
+            return Err(NoResult);
+        }
+        if scale > 0 {
+            digits.insert(digits.len() - scale, '.');
+        }
+        Ok(Decimal::Finite(Digits { negative: sign == Sign::Minus, text: Cow::Owned(digits.into_bytes()) }))
+    }
+
+    pub fn into_owned(self) -> Decimal<'static> {
+        match self {
+            Decimal::Finite(Digits { negative, text }) => {
+                Decimal::Finite(Digits { negative, text: Cow::Owned(text.into_owned()) })
+            }
+            Decimal::NegativeInfinity => Decimal::NegativeInfinity,
+            Decimal::Infinity => Decimal::Infinity,
+            Decimal::NaN => Decimal::NaN,
+        }
+    }
+
+    /// The same value without its own copy of the digits.
+    pub fn borrow(&self) -> Decimal<'_> {
+        match self {
+            Decimal::Finite(Digits { negative, text }) => {
+                Decimal::Finite(Digits { negative: *negative, text: Cow::Borrowed(text) })
+            }
+            Decimal::NegativeInfinity => Decimal::NegativeInfinity,
+            Decimal::Infinity => Decimal::Infinity,
+            Decimal::NaN => Decimal::NaN,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Decimal::NegativeInfinity => 0,
+            Decimal::Finite(_) => 1,
+            Decimal::Infinity => 2,
+            Decimal::NaN => 3,
+        }
+    }
+
+    /// Postgres' order, by value: `1.0` equals `1`.
+    pub fn compare(&self, other: &Decimal<'_>) -> Ordering {
+        match (self, other) {
+            (Decimal::Finite(left), Decimal::Finite(right)) => left.compare(right),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+
+    pub fn negate(self) -> Decimal<'a> {
+        match self {
+            Decimal::NegativeInfinity => Decimal::Infinity,
+            Decimal::Infinity => Decimal::NegativeInfinity,
+            Decimal::NaN => Decimal::NaN,
+            Decimal::Finite(digits) => {
+                let negative = !digits.negative && !digits.is_zero();
+                Decimal::Finite(Digits { negative, ..digits })
+            }
+        }
+    }
+
+    fn is_negative(&self) -> bool {
+        match self {
+            Decimal::NegativeInfinity => true,
+            Decimal::Finite(digits) => digits.negative && !digits.is_zero(),
+            _ => false,
+        }
+    }
+
+    fn is_zero(&self) -> bool {
+        matches!(self, Decimal::Finite(digits) if digits.is_zero())
+    }
+
+    pub fn add(&self, other: &Decimal<'_>) -> Result<Decimal<'static>, NoResult> {
+        let (left, right) = match (self, other) {
+            (Decimal::Finite(left), Decimal::Finite(right)) => (left, right),
+            (Decimal::NaN, _) | (_, Decimal::NaN) => return Ok(Decimal::NaN),
+            (Decimal::Infinity, Decimal::NegativeInfinity) | (Decimal::NegativeInfinity, Decimal::Infinity) => {
+                return Ok(Decimal::NaN);
+            }
+            (Decimal::Finite(_), infinite) | (infinite, _) => return Ok(infinite.clone().into_owned()),
+        };
+        let scale = left.scale().max(right.scale());
+        Decimal::finite(left.unscaled(scale) + right.unscaled(scale), scale)
+    }
+
+    pub fn subtract(&self, other: &Decimal<'_>) -> Result<Decimal<'static>, NoResult> {
+        self.add(&other.clone().negate())
+    }
+
+    pub fn multiply(&self, other: &Decimal<'_>) -> Result<Decimal<'static>, NoResult> {
+        match (self, other) {
+            (Decimal::Finite(left), Decimal::Finite(right)) => {
+                let (left_scale, right_scale) = (left.scale(), right.scale());
+                let product = left.unscaled(left_scale) * right.unscaled(right_scale);
+                let scale = left_scale + right_scale;
+                let extra = scale.saturating_sub(MAX_SCALE);
+                Decimal::finite(rounded_quotient(product, BigInt::from(10).pow(extra as u32)), scale - extra)
+            }
+            (Decimal::NaN, _) | (_, Decimal::NaN) => Ok(Decimal::NaN),
+            _ if self.is_zero() || other.is_zero() => Ok(Decimal::NaN),
+            _ if self.is_negative() == other.is_negative() => Ok(Decimal::Infinity),
+            _ => Ok(Decimal::NegativeInfinity),
+        }
+    }
+
+    pub fn divide(&self, other: &Decimal<'_>) -> Result<Decimal<'static>, NoResult> {
+        match (self, other) {
+            (Decimal::NaN, _) | (_, Decimal::NaN) => Ok(Decimal::NaN),
+            (Decimal::Finite(left), Decimal::Finite(right)) => left.divide(right),
+            (Decimal::Finite(_), _) => Decimal::finite(BigInt::ZERO, 0),
+            (_, Decimal::Finite(right)) if right.is_zero() => Err(NoResult),
+            (_, Decimal::Finite(_)) if self.is_negative() == other.is_negative() => Ok(Decimal::Infinity),
+            (_, Decimal::Finite(_)) => Ok(Decimal::NegativeInfinity),
+            _ => Ok(Decimal::NaN),
+        }
+    }
+
+    /// The nearest double, or with `single` the nearest float4; an error where it would be infinite or lose everything.
+    pub fn to_float(&self, single: bool) -> Result<f64, NoResult> {
+        match self {
+            Decimal::NaN => Ok(f64::NAN),
+            Decimal::Infinity => Ok(f64::INFINITY),
+            Decimal::NegativeInfinity => Ok(f64::NEG_INFINITY),
+            Decimal::Finite(digits) => {
+                let text = std::str::from_utf8(&digits.text).map_err(|_| NoResult)?;
+                let value = match single {
+                    true => text.parse::<f32>().map(f64::from),
+                    false => text.parse::<f64>(),
+                };
+                let value = value.map_err(|_| NoResult)?;
+                let lost = value.is_infinite() || (value == 0.0 && !digits.is_zero());
+                if lost { Err(NoResult) } else { Ok(if digits.negative { -value } else { value }) }
+            }
+        }
+    }
+
+    /// Postgres' output form.
+    pub fn print(&self) -> String {
+        match self {
+            Decimal::NaN => "NaN".into(),
+            Decimal::Infinity => "Infinity".into(),
+            Decimal::NegativeInfinity => "-Infinity".into(),
+            Decimal::Finite(digits) => {
+                let sign = if digits.negative { "-" } else { "" };
+                format!("{sign}{}", String::from_utf8_lossy(&digits.text))
+            }
+        }
+    }
+}
+
+impl From<i64> for Decimal<'static> {
+    fn from(value: i64) -> Self {
+        let text = Cow::Owned(value.unsigned_abs().to_string().into_bytes());
+        Decimal::Finite(Digits { negative: value < 0, text })
+    }
+}
+
+impl Digits<'_> {
+    /// The digits before the point without leading zeros, and those after it without trailing ones.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let text = self.text.as_ref();
+        let point = memchr::memchr(b'.', text).unwrap_or(text.len());
+        let mut whole = &text[..point];
+        let mut fraction = text.get(point + 1..).unwrap_or_default();
+        while let Some((b'0', rest)) = whole.split_first() {
+            whole = rest;
+        }
+        while let Some((b'0', rest)) = fraction.split_last() {
+            fraction = rest;
+        }
+        (whole, fraction)
+    }
+
+    fn is_zero(&self) -> bool {
+        self.parts() == (&[], &[])
+    }
+
+    fn scale(&self) -> usize {
+        memchr::memchr(b'.', &self.text).map_or(0, |point| self.text.len() - point - 1)
+    }
+
+    fn compare(&self, other: &Digits<'_>) -> Ordering {
+        let (left, right) = (self.parts(), other.parts());
+        let zero: (&[u8], &[u8]) = (&[], &[]);
+        let negative = (self.negative && left != zero, other.negative && right != zero);
+        match negative {
+            (true, false) => return Ordering::Less,
+            (false, true) => return Ordering::Greater,
+            _ => {}
+        }
+        let size = left.0.len().cmp(&right.0.len()).then_with(|| left.cmp(&right));
+        if negative.0 { size.reverse() } else { size }
+    }
+
+    /// The value times `10^scale`, where `scale` is at least this number's own.
+    fn unscaled(&self, scale: usize) -> BigInt {
+        let mut digits: Vec<u8> = self.text.iter().copied().filter(|byte| *byte != b'.').collect();
+        digits.extend(std::iter::repeat_n(b'0', scale - self.scale()));
+        let value = BigInt::parse_bytes(&digits, 10).unwrap_or_default();
+        if self.negative { -value } else { value }
+    }
+
+    /// Position and value of the first non-zero digit in base 10,000, which Postgres calculates in: what decides the
+    /// scale of a quotient. Zero has none and counts as (0, 0).
+    fn leading_group(&self) -> (i64, u32) {
+        let (whole, fraction) = self.parts();
+        let number = |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+        if !whole.is_empty() {
+            let first = (whole.len() - 1) % 4 + 1;
+            return (((whole.len() - 1) / 4) as i64, number(&whole[..first]));
+        }
+        for (index, group) in fraction.chunks(4).enumerate() {
+            let value = number(group) * 10u32.pow(4 - group.len() as u32);
+            if value != 0 {
+                return (-(index as i64) - 1, value);
+            }
+        }
+        (0, 0)
+    }
+
+    fn divide(&self, other: &Digits<'_>) -> Result<Decimal<'static>, NoResult> {
+        if other.is_zero() {
+            return Err(NoResult);
+        }
+        let (left, right) = (self.leading_group(), other.leading_group());
+        let mut weight = left.0 - right.0;
+        if left.1 <= right.1 {
+            weight -= 1;
+        }
+        let own = self.scale().max(other.scale()) as i64;
+        let scale = (MIN_QUOTIENT_DIGITS - weight * 4).max(own).clamp(0, MAX_QUOTIENT_SCALE) as usize;
+
+        let shared = self.scale().max(other.scale());
+        let numerator = self.unscaled(shared) * BigInt::from(10).pow(scale as u32);
+        Decimal::finite(rounded_quotient(numerator, other.unscaled(shared)), scale)
+    }
+}
+
+/// Half is rounded away from zero.
+fn rounded_quotient(numerator: BigInt, denominator: BigInt) -> BigInt {
+    let negative = (numerator.sign() == Sign::Minus) != (denominator.sign() == Sign::Minus);
+    let (numerator, denominator) = (numerator.magnitude(), denominator.magnitude());
+    let quotient = numerator / denominator;
+    let rest = numerator - &quotient * denominator;
+    let rounded = if rest * 2u32 >= *denominator { quotient + 1u32 } else { quotient };
+    BigInt::from_biguint(if negative { Sign::Minus } else { Sign::Plus }, rounded)
+}

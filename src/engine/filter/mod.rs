@@ -1,0 +1,109 @@
+//! A shape's condition: the text of a client's `where` becomes a typed tree that is checked once and evaluated on every
+//! changed row, and printed as the SQL of the snapshot query. Both must give what Postgres gives for the client's text.
+//!
+//! ```text
+//! text --parse--> syntax tree --resolve--> typed tree --print--> SQL of the snapshot, identity of the shape
+//!                 (sqlparser)                   |------eval--> true or not, for one row
+//!                                               |------index-> which conditions a change can touch
+//! ```
+//! What is not surely the same as in Postgres is refused when the shape is requested. Sessions that run the SQL have
+//! `TimeZone=UTC` and `DateStyle=ISO`. Strings are ordered by code point, in the SQL by `COLLATE "C"`.
+
+mod decimal;
+mod eval;
+mod index;
+mod key;
+mod like;
+mod moment;
+mod parse;
+mod print;
+mod resolve;
+mod tree;
+mod types;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+
+pub use index::Index;
+
+use self::tree::Node;
+use super::tables::Table;
+
+/// Texts longer than this are compiled on a thread with a stack of their own: a chain of operators is as deep as it is long.
+const SHORT_TEXT_BYTES: usize = 256;
+const COMPILER_STACK_BYTES: usize = 256 << 20;
+
+/// A compiled condition. Cheap to share: wrap it in an `Arc`.
+#[derive(Debug)]
+pub struct Filter {
+    condition: Node,
+    sql: String,
+    columns: Vec<usize>,
+    key: Option<(usize, Vec<Bytes>)>,
+}
+
+/// Why a condition was refused: for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct FilterError {
+    /// The request parameter at fault: `where` or `params`.
+    pub field: &'static str,
+    pub message: String,
+}
+
+impl FilterError {
+    fn in_where(message: impl Into<String>) -> FilterError {
+        FilterError { field: "where", message: message.into() }
+    }
+}
+
+impl Filter {
+    /// `text` is the client's where, `params` the values of `$1`, `$2`, .. in order.
+    pub fn compile(text: &str, params: &[String], table: &Table) -> Result<Filter, FilterError> {
+        if params.iter().any(|param| param.contains('\0')) {
+            return Err(FilterError { field: "params", message: "the character U+0000 is not allowed".into() });
+        }
+        if text.len() <= SHORT_TEXT_BYTES || text.len() > parse::MAX_BYTES {
+            return Self::compile_here(text, params, table);
+        }
+        std::thread::scope(|scope| {
+            let compiler = std::thread::Builder::new().stack_size(COMPILER_STACK_BYTES);
+            let compiled = compiler.spawn_scoped(scope, || Self::compile_here(text, params, table));
+            compiled.ok().and_then(|thread| thread.join().ok())
+        })
+        .unwrap_or_else(|| Err(FilterError::in_where("the condition could not be compiled")))
+    }
+
+    fn compile_here(text: &str, params: &[String], table: &Table) -> Result<Filter, FilterError> {
+        let parsed = parse::parse(text)?;
+        let condition = resolve::resolve(parsed, params, table)?;
+        let sql = print::print(&condition, table);
+        let columns = condition.columns();
+        let key = key::key(&condition);
+        Ok(Filter { condition, sql, columns, key })
+    }
+
+    /// The condition as SQL, printed from the typed tree: the identity of the shape, and safe to put into a query.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// Whether the condition is TRUE for a row: values in the order of the table's columns, in Postgres' output form. NULL, FALSE
+    /// and an error such as a division by zero are all `false`.
+    pub fn matches(&self, row: &[Option<Bytes>]) -> bool {
+        matches!(eval::evaluate(&self.condition, row), Ok(Some(value::Value::Bool(true))))
+    }
+
+    /// Positions of the columns that the condition reads, ascending.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// A column and a list of texts, if the column of every matching row has one of them, byte for byte.
+    pub fn key(&self) -> Option<(usize, Vec<Bytes>)> {
+        self.key.clone()
+    }
+}

@@ -1,0 +1,318 @@
+//! Gives every expression its type and picks operators as Postgres does: syntax tree to typed tree.
+//!
+//! Literals and parameters start without a type and take it from their first use. What has no columns in it is calculated
+//! here, so that its errors show when the shape is requested.
+
+mod literal;
+mod operator;
+mod refusal;
+
+use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator};
+use sqlparser::tokenizer::Token;
+
+use self::literal::Parameters;
+use super::FilterError;
+use super::eval::evaluate;
+use super::parse::{Parsed, Tokens, error_at, is_reserved};
+use super::tree::{Arithmetic, Comparison, Kind, Node};
+use super::types::Type;
+use super::value::Value;
+use crate::engine::tables::Table;
+use crate::shape::quote_identifier;
+
+/// The deepest typed tree. AND and OR are flat, so only nested parentheses and chains such as `1 + 1 + ..` count.
+const MAX_DEPTH: usize = 200;
+
+/// The typed tree of a whole condition.
+pub fn resolve(parsed: Parsed, params: &[String], table: &Table) -> Result<Node, FilterError> {
+    let Parsed { tree, tokens } = parsed;
+    let mut resolver = Resolver { table, tokens: &tokens, parameters: Parameters::new(params), depth: 0 };
+    let condition = resolver.operand(&tree)?;
+    let text_only = condition.node.ty == Type::Unknown
+        && condition.parameter.is_none()
+        && matches!(condition.node.kind, Kind::Constant(Some(_)));
+    if text_only || !matches!(condition.node.ty, Type::Bool | Type::Unknown) {
+        return Err(FilterError::in_where("WHERE clause must return a boolean"));
+    }
+    resolver.coerce(condition, Type::Bool)
+}
+
+/// An expression on its way into an operator.
+#[derive(Clone)]
+struct Operand {
+    node: Node,
+    /// Where a literal begins, in characters.
+    at: usize,
+    /// The parameter that it is, counted from 0.
+    parameter: Option<usize>,
+}
+
+impl From<Node> for Operand {
+    fn from(node: Node) -> Operand {
+        Operand { node, at: 0, parameter: None }
+    }
+}
+
+/// The operator in the text, to be found when an error has to name its position.
+#[derive(Clone, Copy)]
+struct Place<'e> {
+    left: &'e Expr,
+    sign: &'e str,
+}
+
+struct Resolver<'a> {
+    table: &'a Table,
+    tokens: &'a Tokens,
+    parameters: Parameters<'a>,
+    depth: usize,
+}
+
+type Resolved<T = Operand> = Result<T, FilterError>;
+
+impl Resolver<'_> {
+    fn operand(&mut self, expr: &Expr) -> Resolved {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(FilterError::in_where("the condition is nested too deeply"));
+        }
+        let operand = self.any(expr);
+        self.depth -= 1;
+        operand
+    }
+
+    /// One arm per kind of syntax that the language has.
+    fn any(&mut self, expr: &Expr) -> Resolved {
+        match expr {
+            Expr::Nested(inner) => self.operand(inner),
+            Expr::Identifier(name) => self.reference(name),
+            Expr::Value(value) => self.literal(expr, &value.value),
+            Expr::TypedString(typed) => self.typed_string(expr, typed),
+            Expr::Cast { expr: inner, data_type, format: None, .. } => self.explicit_cast(inner, data_type),
+            Expr::BinaryOp { left, op, right } => self.binary(expr, left, op, right),
+            Expr::UnaryOp { op, expr: inner } => self.unary(expr, op, inner),
+            Expr::IsNull(inner) => self.null_test(inner, false),
+            Expr::IsNotNull(inner) => self.null_test(inner, true),
+            Expr::IsTrue(inner) => self.bool_test(inner, "IS TRUE", Some(true), false),
+            Expr::IsNotTrue(inner) => self.bool_test(inner, "IS NOT TRUE", Some(true), true),
+            Expr::IsFalse(inner) => self.bool_test(inner, "IS FALSE", Some(false), false),
+            Expr::IsNotFalse(inner) => self.bool_test(inner, "IS NOT FALSE", Some(false), true),
+            Expr::IsUnknown(inner) => self.bool_test(inner, "IS UNKNOWN", None, false),
+            Expr::IsNotUnknown(inner) => self.bool_test(inner, "IS NOT UNKNOWN", None, true),
+            Expr::IsDistinctFrom(left, right) => self.distinct(left, right, false),
+            Expr::IsNotDistinctFrom(left, right) => self.distinct(left, right, true),
+            Expr::InList { expr: value, list, negated } => self.in_list(value, list, *negated),
+            Expr::Between { expr: value, negated, low, high } => self.between(value, low, high, *negated),
+            Expr::Like { negated, any: false, expr: value, pattern, escape_char: None } => {
+                self.like(value, pattern, *negated)
+            }
+            _ => Err(self.unsupported(expr)),
+        }
+    }
+
+    fn column(&self, name: &Ident) -> Resolved<usize> {
+        let at = usize::try_from(name.span.start.column).unwrap_or_default().saturating_sub(1);
+        let at = self.tokens.offset(at);
+        let exact = match name.quote_style {
+            Some(_) => name.value.clone(),
+            None if is_reserved(&name.value) => {
+                return Err(error_at(at, "SQLValueFunction is not supported in this context"));
+            }
+            None => name.value.to_ascii_lowercase(),
+        };
+        let plain = exact.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        let shown = if plain { exact.clone() } else { quote_identifier(&exact) };
+        self.table.column(&exact).ok_or_else(|| error_at(at, format_args!("unknown reference {shown}")))
+    }
+
+    fn reference(&self, name: &Ident) -> Resolved {
+        let position = self.column(name)?;
+        let node = self.column_node(position);
+        if self.table.columns.get(position).is_some_and(|column| !column.deterministic) {
+            let message = format!("the collation of {} is not deterministic, only null tests work on it", name.value);
+            return Err(FilterError::in_where(message));
+        }
+        Ok(node.into())
+    }
+
+    fn column_node(&self, position: usize) -> Node {
+        let ty = self.table.columns.get(position).map_or(Type::Unknown, Type::of);
+        Node::new(ty, Kind::Column(position))
+    }
+
+    fn type_name(&self, node: &Node) -> String {
+        let column = |position: usize| self.table.columns.get(position);
+        match node.kind {
+            Kind::Column(position) => match (node.ty, column(position)) {
+                (Type::Enum(_), Some(column)) => format!("enum {}", column.type_name),
+                (Type::Other(_), Some(column)) => column.type_name.clone() + &"[]".repeat(column.dims as usize),
+                _ => node.ty.name().into(),
+            },
+            _ => node.ty.name().into(),
+        }
+    }
+
+    fn binary(&mut self, expr: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr) -> Resolved {
+        let comparison = match op {
+            BinaryOperator::And | BinaryOperator::Or => return self.logic(expr, op),
+            BinaryOperator::Plus => return self.arithmetic(left, Arithmetic::Add, right),
+            BinaryOperator::Minus => return self.arithmetic(left, Arithmetic::Subtract, right),
+            BinaryOperator::Multiply => return self.arithmetic(left, Arithmetic::Multiply, right),
+            BinaryOperator::Divide => return self.arithmetic(left, Arithmetic::Divide, right),
+            BinaryOperator::Eq => Comparison::Equal,
+            BinaryOperator::NotEq => Comparison::NotEqual,
+            BinaryOperator::Lt => Comparison::Less,
+            BinaryOperator::LtEq => Comparison::LessOrEqual,
+            BinaryOperator::Gt => Comparison::Greater,
+            BinaryOperator::GtEq => Comparison::GreaterOrEqual,
+            _ => {
+                let sign = op.to_string();
+                let at = self.tokens.after(left, |token| token.to_string().eq_ignore_ascii_case(&sign));
+                return Err(error_at(at, format_args!("unknown binary operator \"{sign}\"")));
+            }
+        };
+        let (left_operand, right_operand) = (self.operand(left)?, self.operand(right)?);
+        let place = Place { left, sign: comparison.sign() };
+        self.compare(comparison, left_operand, right_operand, place).map(Operand::from)
+    }
+
+    /// AND and OR as flat lists: a chain is as deep in the syntax tree as it is long.
+    fn logic(&mut self, expr: &Expr, wanted: &BinaryOperator) -> Resolved {
+        let mut reversed = Vec::new();
+        let mut rest = expr;
+        loop {
+            match rest {
+                Expr::Nested(inner) => rest = inner,
+                Expr::BinaryOp { left, op, right } if op == wanted => {
+                    reversed.push(right.as_ref());
+                    rest = left;
+                }
+                _ => break,
+            }
+        }
+        reversed.push(rest);
+        let mut list = Vec::with_capacity(reversed.len());
+        for part in reversed.into_iter().rev() {
+            let operand = self.operand(part)?;
+            list.push(self.truth(part, operand)?);
+        }
+        Ok(connect(*wanted == BinaryOperator::And, list).into())
+    }
+
+    fn truth(&mut self, expr: &Expr, operand: Operand) -> Resolved<Node> {
+        if matches!(operand.node.ty, Type::Bool | Type::Unknown) {
+            return self.coerce(operand, Type::Bool);
+        }
+        let what = match operand.node.kind {
+            Kind::Column(position) => {
+                format!("reference {}", self.table.columns.get(position).map_or("", |column| &column.name))
+            }
+            _ => "expression".into(),
+        };
+        let ty = self.type_name(&operand.node);
+        Err(error_at(self.tokens.start(expr), format_args!("{what} of type {ty} is not castable to bool")))
+    }
+
+    fn unary(&mut self, whole: &Expr, op: &UnaryOperator, inner: &Expr) -> Resolved {
+        let before = |sign: Token| self.tokens.before(inner, |token| *token == sign);
+        match op {
+            UnaryOperator::Not => {
+                let operand = self.operand(inner)?;
+                let value = Box::new(self.truth(inner, operand)?);
+                self.fold(Node::new(Type::Bool, Kind::Not(value)), 0).map(Operand::from)
+            }
+            UnaryOperator::Minus => {
+                if let Some(number) = literal::signed_number(whole) {
+                    return literal::number(&number).map(Operand::from).ok_or_else(|| {
+                        error_at(before(Token::Minus), format_args!("invalid syntax for type numeric: {number}"))
+                    });
+                }
+                let at = before(Token::Minus);
+                let node = self.number(inner, at)?;
+                let negated = Node::new(node.ty, Kind::Negate(Box::new(node)));
+                self.fold(negated, at).map(Operand::from)
+            }
+            UnaryOperator::Plus => self.number(inner, before(Token::Plus)).map(Operand::from),
+            _ => {
+                let at = self.tokens.start(inner).saturating_sub(1);
+                Err(error_at(at, format_args!("unknown unary operator \"{op}\"")))
+            }
+        }
+    }
+
+    fn number(&mut self, expr: &Expr, at: usize) -> Resolved<Node> {
+        let operand = self.operand(expr)?;
+        if operand.node.ty.is_number() { Ok(operand.node) } else { Err(no_operator(at)) }
+    }
+
+    /// Presence only: works on every type.
+    fn null_test(&mut self, inner: &Expr, negated: bool) -> Resolved {
+        let mut plain = inner;
+        while let Expr::Nested(nested) = plain {
+            plain = nested;
+        }
+        let value = match plain {
+            Expr::Identifier(name) => self.column_node(self.column(name)?),
+            _ => {
+                let operand = self.operand(inner)?;
+                self.settled(operand, Type::Text)?
+            }
+        };
+        let test = Node::new(Type::Bool, Kind::IsNull { negated, value: Box::new(value) });
+        self.fold(test, 0).map(Operand::from)
+    }
+
+    fn bool_test(&mut self, inner: &Expr, name: &str, wanted: Option<bool>, negated: bool) -> Resolved {
+        let operand = self.operand(inner)?;
+        if !matches!(operand.node.ty, Type::Bool | Type::Unknown) {
+            let ty = self.type_name(&operand.node);
+            let at = self.tokens.start(inner);
+            return Err(error_at(at, format_args!("argument of {name} must be bool, not {ty}")));
+        }
+        let value = Box::new(self.coerce(operand, Type::Bool)?);
+        self.fold(Node::new(Type::Bool, Kind::IsBool { negated, wanted, value }), 0).map(Operand::from)
+    }
+
+    /// Calculates what has no columns in it, and what is NULL because one operand is. Postgres' planner does the same before it
+    /// looks at a row, so an error in the other operand does not count.
+    fn fold(&self, node: Node, at: usize) -> Resolved<Node> {
+        let strict = matches!(
+            node.kind,
+            Kind::Compare(..) | Kind::Arithmetic(..) | Kind::Like { .. } | Kind::Negate(_) | Kind::Cast(_)
+        );
+        let children = node.children();
+        if strict && children.iter().any(|child| matches!(child.kind, Kind::Constant(None))) {
+            return Ok(Node::constant(node.ty, None));
+        }
+        let open = children.is_empty() || children.iter().any(|child| !child.is_constant());
+        if open {
+            return Ok(node);
+        }
+        match evaluate(&node, &[]) {
+            Ok(value) => Ok(Node::constant(node.ty, value.map(Value::into_owned))),
+            Err(_) => Err(error_at(at, "Failed to apply function to constant arguments")),
+        }
+    }
+}
+
+/// AND or OR of truth values. As in Postgres' planner, a constant that decides leaves only itself, and one that does not count
+/// disappears.
+fn connect(and: bool, list: Vec<Node>) -> Node {
+    let is =
+        |node: &Node, wanted: bool| matches!(node.kind, Kind::Constant(Some(Value::Bool(value))) if value == wanted);
+    if list.iter().any(|node| is(node, !and)) {
+        return Node::constant(Type::Bool, Some(Value::Bool(!and)));
+    }
+    let mut left: Vec<Node> = list.into_iter().filter(|node| !is(node, and)).collect();
+    if left.iter().all(|node| matches!(node.kind, Kind::Constant(None))) {
+        left.truncate(1);
+    }
+    match left.len() {
+        0 => Node::constant(Type::Bool, Some(Value::Bool(and))),
+        1 => left.remove(0),
+        _ => Node::new(Type::Bool, if and { Kind::And(left) } else { Kind::Or(left) }),
+    }
+}
+
+fn no_operator(at: usize) -> FilterError {
+    error_at(at, "Could not select an operator overload")
+}

@@ -1,0 +1,194 @@
+//! Operators: which one Postgres picks for two types, and what it converts first.
+
+use sqlparser::ast::Expr;
+
+use super::{Operand, Place, Resolved, Resolver, connect, no_operator};
+use crate::engine::filter::FilterError;
+use crate::engine::filter::parse::error_at;
+use crate::engine::filter::tree::{Arithmetic, Comparison, Kind, List, Node};
+use crate::engine::filter::types::{Type, arithmetic, common, comparison};
+use crate::engine::filter::value::Value;
+
+/// The most nodes that one BETWEEN or IN may make out of its left side. A list of columns can be this long.
+const MAX_COPIED_NODES: usize = 20_000;
+
+impl Resolver<'_> {
+    pub(super) fn at(&self, place: Place<'_>) -> usize {
+        self.tokens.after(place.left, |token| token.to_string().eq_ignore_ascii_case(place.sign))
+    }
+
+    pub(super) fn compare(
+        &mut self,
+        sign: Comparison,
+        left: Operand,
+        right: Operand,
+        place: Place<'_>,
+    ) -> Resolved<Node> {
+        let (left, right) = self.comparable(sign, left, right, place)?;
+        let node = Node::new(Type::Bool, Kind::Compare(sign, Box::new(left), Box::new(right)));
+        self.fold_at(node, place)
+    }
+
+    fn fold_at(&self, node: Node, place: Place<'_>) -> Resolved<Node> {
+        // The position is needed, and found, only if it fails.
+        self.fold(node, 0).map_err(|error| {
+            let message = error.message.split_once(": ").map_or("", |(_, message)| message);
+            error_at(self.at(place), message)
+        })
+    }
+
+    /// A parameter with a type from an earlier use is named, so that the client sees why.
+    fn no_operator(&self, left: &Operand, right: &Operand, place: Place<'_>) -> FilterError {
+        let at = self.at(place);
+        let (parameter, own, other) = match (left.parameter, right.parameter) {
+            (Some(index), _) => (index, left, right),
+            (None, Some(index)) => (index, right, left),
+            (None, None) => return no_operator(at),
+        };
+        let (own, other) = (self.type_name(&own.node), self.type_name(&other.node));
+        error_at(at, format_args!("type conflict for ${}: {own} and {other}", parameter + 1))
+    }
+
+    /// Both operands converted to what the operator takes.
+    fn comparable(
+        &mut self,
+        sign: Comparison,
+        left: Operand,
+        right: Operand,
+        place: Place<'_>,
+    ) -> Resolved<(Node, Node)> {
+        let (left, right) = (self.known(left)?, self.known(right)?);
+        let (left_type, right_type) = match (left.node.ty, right.node.ty) {
+            (Type::Unknown, Type::Unknown) => (Type::Text, Type::Text),
+            (Type::Unknown, known) | (known, Type::Unknown) => (known, known),
+            both => both,
+        };
+        let Some((left_to, right_to)) = comparison(left_type, right_type) else {
+            return Err(self.no_operator(&left, &right, place));
+        };
+        if sign.orders() && !(left_to.is_ordered() && right_to.is_ordered()) {
+            return Err(no_operator(self.at(place)));
+        }
+        Ok((self.coerce(left, left_to)?, self.coerce(right, right_to)?))
+    }
+
+    pub(super) fn distinct(&mut self, left: &Expr, right: &Expr, negated: bool) -> Resolved {
+        let place = Place { left, sign: "IS" };
+        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        let (left, right) = self.comparable(Comparison::NotEqual, left, right, place)?;
+        let node = Kind::Distinct { negated, left: Box::new(left), right: Box::new(right) };
+        self.fold_at(Node::new(Type::Bool, node), place).map(Operand::from)
+    }
+
+    pub(super) fn between(&mut self, value: &Expr, low: &Expr, high: &Expr, negated: bool) -> Resolved {
+        let place = Place { left: value, sign: "BETWEEN" };
+        let value = self.operand(value)?;
+        self.check_copies(&value, 2, place)?;
+        let (low, high) = (self.operand(low)?, self.operand(high)?);
+        let (first, second) = match negated {
+            false => (Comparison::GreaterOrEqual, Comparison::LessOrEqual),
+            true => (Comparison::Less, Comparison::Greater),
+        };
+        let both = vec![self.compare(first, value.clone(), low, place)?, self.compare(second, value, high, place)?];
+        Ok(connect(!negated, both).into())
+    }
+
+    pub(super) fn like(&mut self, value: &Expr, pattern: &Expr, negated: bool) -> Resolved {
+        let place = Place { left: value, sign: "LIKE" };
+        let (value, pattern) = (self.operand(value)?, self.operand(pattern)?);
+        let (value, pattern) = (self.known(value)?, self.known(pattern)?);
+        let stringy = |operand: &Operand| operand.node.ty.is_string() || operand.node.ty == Type::Unknown;
+        if !stringy(&value) || !stringy(&pattern) {
+            return Err(no_operator(self.at(place)));
+        }
+        // The operator exists for text, name and bpchar, whose padding counts here.
+        let own = match value.node.ty {
+            keeps @ (Type::Bpchar | Type::Name) => keeps,
+            _ => Type::Text,
+        };
+        let value = Box::new(self.coerce(value, own)?);
+        let pattern = Box::new(self.coerce(pattern, Type::Text)?);
+        if let Kind::Constant(Some(Value::Text(text))) = &pattern.kind
+            && text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+        {
+            return Err(error_at(self.at(place), "LIKE pattern must not end with escape character"));
+        }
+        self.fold_at(Node::new(Type::Bool, Kind::Like { negated, value, pattern }), place).map(Operand::from)
+    }
+
+    pub(super) fn arithmetic(&mut self, left: &Expr, sign: Arithmetic, right: &Expr) -> Resolved {
+        let place = Place { left, sign: sign.sign() };
+        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        let (left, right) = (self.known(left)?, self.known(right)?);
+        let types = match (left.node.ty, right.node.ty) {
+            (Type::Unknown, known) | (known, Type::Unknown) => (known, known),
+            both => both,
+        };
+        let Some((left_to, right_to, result)) = arithmetic(types.0, types.1) else {
+            return Err(self.no_operator(&left, &right, place));
+        };
+        let (left, right) = (Box::new(self.coerce(left, left_to)?), Box::new(self.coerce(right, right_to)?));
+        self.fold_at(Node::new(result, Kind::Arithmetic(sign, left, right)), place).map(Operand::from)
+    }
+
+    /// Constants share one type and become a list, as Postgres makes an array of them; others are compared one by one.
+    pub(super) fn in_list(&mut self, value: &Expr, list: &[Expr], negated: bool) -> Resolved {
+        let place = Place { left: value, sign: "IN" };
+        let value = self.operand(value)?;
+        let mut items = Vec::with_capacity(list.len());
+        for item in list {
+            let item = self.operand(item)?;
+            items.push(self.known(item)?);
+        }
+        let value = self.known(value)?;
+        let constants = items.iter().filter(|item| item.node.is_constant());
+        let types = std::iter::once(&value).chain(constants.clone()).map(|operand| operand.node.ty);
+        let shared = common(types).filter(|shared| constants.clone().all(|item| item.node.ty.converts_to(*shared)));
+        let mut tests = Vec::new();
+        if let Some(shared) = shared.filter(|_| constants.clone().count() > 1) {
+            let constants = constants.cloned().collect();
+            tests.push(self.one_of(value.clone(), constants, shared, negated, place)?);
+            items.retain(|item| !item.node.is_constant());
+        }
+        self.check_copies(&value, items.len(), place)?;
+        let sign = if negated { Comparison::NotEqual } else { Comparison::Equal };
+        for item in items {
+            tests.push(self.compare(sign, value.clone(), item, place)?);
+        }
+        Ok(connect(negated, tests).into())
+    }
+
+    /// BETWEEN and IN repeat their left side: nested in each other they would grow without bound.
+    fn check_copies(&self, value: &Operand, copies: usize, place: Place<'_>) -> Resolved<()> {
+        if copies > 1 && value.node.size().saturating_mul(copies) > MAX_COPIED_NODES {
+            return Err(error_at(self.at(place), "the expression before it is too large"));
+        }
+        Ok(())
+    }
+
+    fn one_of(
+        &mut self,
+        value: Operand,
+        constants: Vec<Operand>,
+        shared: Type,
+        negated: bool,
+        place: Place<'_>,
+    ) -> Resolved<Node> {
+        let own = if value.node.ty == Type::Unknown { shared } else { value.node.ty };
+        let Some((value_to, items_to)) = comparison(own, shared) else {
+            return Err(no_operator(self.at(place)));
+        };
+        let value = self.coerce(value, value_to)?;
+        let mut list = List { ty: items_to, values: Vec::new(), has_null: false, texts: None };
+        for item in constants {
+            let item = self.coerce(item, shared)?;
+            match self.coerce(item.into(), items_to)?.kind {
+                Kind::Constant(Some(constant)) => list.values.push(constant),
+                _ => list.has_null = true,
+            }
+        }
+        list.index_texts(&value);
+        let node = Node::new(Type::Bool, Kind::In { negated, value: Box::new(value), list });
+        self.fold_at(node, place)
+    }
+}

@@ -1,0 +1,207 @@
+//! The typed tree of a condition: every conversion that Postgres makes silently is a node of its own.
+
+use std::cmp::Ordering;
+
+use bytes::Bytes;
+use hashbrown::HashSet;
+
+use super::types::Type;
+use super::value::Value;
+
+/// An expression and its type.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub kind: Kind,
+    pub ty: Type,
+}
+
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A column of the row, by position.
+    Column(usize),
+    /// A literal, or what an expression without columns came to. `None` is NULL.
+    Constant(Option<Value<'static>>),
+    /// A conversion to the node's type.
+    Cast(Box<Node>),
+    Compare(Comparison, Box<Node>, Box<Node>),
+    /// `IS DISTINCT FROM`, or its negation.
+    Distinct {
+        negated: bool,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
+    /// `IN` a list of constants.
+    In {
+        negated: bool,
+        value: Box<Node>,
+        list: List,
+    },
+    Like {
+        negated: bool,
+        value: Box<Node>,
+        pattern: Box<Node>,
+    },
+    Arithmetic(Arithmetic, Box<Node>, Box<Node>),
+    Negate(Box<Node>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    IsNull {
+        negated: bool,
+        value: Box<Node>,
+    },
+    /// `IS TRUE`, `IS FALSE`, and `IS UNKNOWN` with `None`.
+    IsBool {
+        negated: bool,
+        wanted: Option<bool>,
+        value: Box<Node>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
+
+/// The constants of an `IN`, all of one type.
+#[derive(Debug, Clone)]
+pub struct List {
+    pub ty: Type,
+    pub values: Vec<Value<'static>>,
+    pub has_null: bool,
+    /// Texts of the values where equal values have equal texts: a long list is looked up instead of walked.
+    pub texts: Option<HashSet<Bytes, foldhash::fast::RandomState>>,
+}
+
+impl Comparison {
+    pub fn holds(self, order: Ordering) -> bool {
+        match self {
+            Comparison::Equal => order.is_eq(),
+            Comparison::NotEqual => order.is_ne(),
+            Comparison::Less => order.is_lt(),
+            Comparison::LessOrEqual => order.is_le(),
+            Comparison::Greater => order.is_gt(),
+            Comparison::GreaterOrEqual => order.is_ge(),
+        }
+    }
+
+    pub fn sign(self) -> &'static str {
+        match self {
+            Comparison::Equal => "=",
+            Comparison::NotEqual => "<>",
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// Whether it asks for an order, not only for equality.
+    pub fn orders(self) -> bool {
+        !matches!(self, Comparison::Equal | Comparison::NotEqual)
+    }
+}
+
+impl Arithmetic {
+    pub fn sign(self) -> &'static str {
+        match self {
+            Arithmetic::Add => "+",
+            Arithmetic::Subtract => "-",
+            Arithmetic::Multiply => "*",
+            Arithmetic::Divide => "/",
+        }
+    }
+}
+
+impl List {
+    /// Prepares the lookup by text, if `value` is a column whose text tells whether it is one of the constants.
+    pub fn index_texts(&mut self, value: &Node) {
+        let alike = value.ty == self.ty
+            || (value.ty.is_integer() && self.ty.is_integer())
+            || (value.ty.is_string() && self.ty.is_string());
+        if value.text_column().is_some() && alike && value.ty.equal_by_text() && self.ty.equal_by_text() {
+            self.texts = Some(self.values.iter().map(|constant| constant.print(self.ty).into()).collect());
+        }
+    }
+}
+
+impl Node {
+    pub fn new(ty: Type, kind: Kind) -> Node {
+        Node { kind, ty }
+    }
+
+    pub fn constant(ty: Type, value: Option<Value<'static>>) -> Node {
+        Node { ty, kind: Kind::Constant(value) }
+    }
+
+    /// The column whose text is the text of this expression: a column, or a column cast to a string where that prints no
+    /// other text than the row has.
+    pub fn text_column(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Column(position) => Some(*position),
+            Kind::Cast(value) if self.ty.is_string() && !matches!(value.ty, Type::Bool | Type::Bpchar) => {
+                value.text_column()
+            }
+            _ => None,
+        }
+    }
+
+    pub fn is_constant(&self) -> bool {
+        matches!(self.kind, Kind::Constant(_))
+    }
+
+    pub fn children(&self) -> Vec<&Node> {
+        match &self.kind {
+            Kind::Column(_) | Kind::Constant(_) => Vec::new(),
+            Kind::Cast(value)
+            | Kind::Negate(value)
+            | Kind::Not(value)
+            | Kind::In { value, .. }
+            | Kind::IsNull { value, .. }
+            | Kind::IsBool { value, .. } => vec![value],
+            Kind::Compare(_, left, right) | Kind::Arithmetic(_, left, right) | Kind::Distinct { left, right, .. } => {
+                vec![left, right]
+            }
+            Kind::Like { value, pattern, .. } => vec![value, pattern],
+            Kind::And(list) | Kind::Or(list) => list.iter().collect(),
+        }
+    }
+
+    /// How many nodes it has.
+    pub fn size(&self) -> usize {
+        let (mut size, mut open) = (0, vec![self]);
+        while let Some(node) = open.pop() {
+            size += 1;
+            open.extend(node.children());
+        }
+        size
+    }
+
+    /// Positions of the columns that it reads, ascending, each once.
+    pub fn columns(&self) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut open = vec![self];
+        while let Some(node) = open.pop() {
+            if let Kind::Column(position) = node.kind {
+                found.push(position);
+            }
+            open.extend(node.children());
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}

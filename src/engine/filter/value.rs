@@ -1,0 +1,243 @@
+//! Values while a condition is evaluated, and how they are read: from a row's text, which Postgres printed, and from a client's
+//! literal, which may be anything.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use super::decimal::Decimal;
+use super::moment;
+use super::types::Type;
+
+/// One value that is not NULL. Strings borrow from the row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    Bool(bool),
+    /// `int2`, `int4` and `int8`; the expression's type has the range.
+    Int(i64),
+    /// `float8`, and `float4` widened to it, which is exact.
+    Float(f64),
+    Numeric(Decimal<'a>),
+    /// Strings, and types whose text order is their order: `uuid`; and enums by their label.
+    Text(Cow<'a, [u8]>),
+    /// Days from 2000-01-01.
+    Date(i32),
+    /// Microseconds from midnight.
+    Time(i64),
+    /// Microseconds from 2000-01-01 00:00, in UTC for `timestamptz`.
+    Timestamp(i64),
+}
+
+/// The most that the type `name` keeps of a text.
+pub const NAME_BYTES: usize = 63;
+
+/// Why a value cannot be used: Postgres fails here too, or the text is not what Postgres prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure;
+
+impl<'a> Value<'a> {
+    /// Reads the output form of a column of this type.
+    pub fn read(ty: Type, text: &'a [u8]) -> Result<Value<'a>, Failure> {
+        let value = match ty {
+            Type::Bool => match text {
+                b"t" | b"true" => Some(Value::Bool(true)),
+                b"f" | b"false" => Some(Value::Bool(false)),
+                _ => None,
+            },
+            Type::Int2 | Type::Int4 | Type::Int8 => read_int(text).map(Value::Int),
+            Type::Float4 => read_float(text, true).map(Value::Float),
+            Type::Float8 => read_float(text, false).map(Value::Float),
+            Type::Numeric => Decimal::read(text).map(Value::Numeric),
+            Type::Text | Type::Varchar | Type::Bpchar | Type::Name | Type::Uuid | Type::Enum(_) => {
+                Some(Value::Text(Cow::Borrowed(text)))
+            }
+            Type::Date => moment::read_date(text).map(Value::Date),
+            Type::Time => moment::read_time(text).map(Value::Time),
+            Type::Timestamp => moment::read_timestamp(text, false).map(Value::Timestamp),
+            Type::Timestamptz => moment::read_timestamp(text, true).map(Value::Timestamp),
+            Type::Other(_) | Type::Unknown => None,
+        };
+        value.ok_or(Failure)
+    }
+
+    /// Reads a client's literal as Postgres' input function would; forms of which we are not sure are refused.
+    pub fn parse(ty: Type, text: &str) -> Option<Value<'static>> {
+        let trimmed = text.trim_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']);
+        let owned = |text: &str| Value::Text(Cow::Owned(text.as_bytes().to_vec()));
+        match ty {
+            Type::Bool => parse_bool(trimmed).map(Value::Bool),
+            Type::Int2 | Type::Int4 | Type::Int8 => {
+                let plain = trimmed.strip_prefix('+').filter(|rest| !rest.starts_with('-')).unwrap_or(trimmed);
+                read_int(plain.as_bytes()).filter(|value| fits(ty, *value)).map(Value::Int)
+            }
+            Type::Float4 | Type::Float8 => parse_float(ty, trimmed).map(Value::Float),
+            Type::Numeric => Decimal::parse(trimmed).map(Value::Numeric),
+            Type::Text | Type::Varchar | Type::Bpchar => Some(owned(text)),
+            Type::Name => Some(owned(truncate(text, NAME_BYTES))),
+            Type::Uuid => parse_uuid(text).map(|text| Value::Text(Cow::Owned(text))),
+            Type::Date => moment::read_date(trimmed.as_bytes()).map(Value::Date),
+            Type::Time => moment::read_time(trimmed.as_bytes()).map(Value::Time),
+            Type::Timestamp => moment::read_timestamp(trimmed.as_bytes(), false).map(Value::Timestamp),
+            Type::Timestamptz => moment::read_timestamp(trimmed.as_bytes(), true).map(Value::Timestamp),
+            Type::Enum(_) | Type::Other(_) | Type::Unknown => None,
+        }
+    }
+
+    /// The text from which Postgres reads exactly this value again.
+    pub fn print(&self, ty: Type) -> String {
+        match self {
+            Value::Bool(true) => "t".into(),
+            Value::Bool(false) => "f".into(),
+            Value::Int(value) => value.to_string(),
+            Value::Float(value) => print_float(*value, ty),
+            Value::Numeric(value) => value.print(),
+            Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Value::Date(days) => moment::print_date(*days),
+            Value::Time(micros) => moment::print_time(*micros),
+            Value::Timestamp(micros) => moment::print_timestamp(*micros, ty == Type::Timestamptz),
+        }
+    }
+
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Bool(value) => Value::Bool(value),
+            Value::Int(value) => Value::Int(value),
+            Value::Float(value) => Value::Float(value),
+            Value::Numeric(value) => Value::Numeric(value.into_owned()),
+            Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Value::Date(days) => Value::Date(days),
+            Value::Time(micros) => Value::Time(micros),
+            Value::Timestamp(micros) => Value::Timestamp(micros),
+        }
+    }
+
+    /// Postgres' order between two values that a comparison operator accepts together.
+    pub fn compare(&self, other: &Value<'_>) -> Result<Ordering, Failure> {
+        Ok(match (self, other) {
+            (Value::Int(left), Value::Int(right)) => left.cmp(right),
+            (Value::Text(left), Value::Text(right)) => left.as_ref().cmp(right.as_ref()),
+            (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+            (Value::Float(left), Value::Float(right)) => compare_floats(*left, *right),
+            (Value::Numeric(left), Value::Numeric(right)) => left.compare(right),
+            (Value::Date(left), Value::Date(right)) => left.cmp(right),
+            (Value::Time(left), Value::Time(right)) => left.cmp(right),
+            (Value::Date(_) | Value::Timestamp(_), Value::Date(_) | Value::Timestamp(_)) => {
+                self.micros().cmp(&other.micros())
+            }
+            _ => return Err(Failure),
+        })
+    }
+
+    /// A date or timestamp on one line; dates reach further than 64 bits of microseconds.
+    fn micros(&self) -> i128 {
+        match self {
+            Value::Date(moment::INFINITE_DATE) | Value::Timestamp(moment::INFINITE_TIMESTAMP) => i128::MAX,
+            Value::Date(days) if *days == -moment::INFINITE_DATE => i128::MIN,
+            Value::Timestamp(micros) if *micros == -moment::INFINITE_TIMESTAMP => i128::MIN,
+            Value::Date(days) => i128::from(*days) * i128::from(moment::DAY),
+            Value::Timestamp(micros) => i128::from(*micros),
+            _ => 0,
+        }
+    }
+}
+
+/// NaN equals itself and is greater than everything else; the zeros are equal.
+fn compare_floats(left: f64, right: f64) -> Ordering {
+    left.partial_cmp(&right).unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
+}
+
+/// Whether an integer lies in the range of its type.
+pub fn fits(ty: Type, value: i64) -> bool {
+    match ty {
+        Type::Int2 => i16::try_from(value).is_ok(),
+        Type::Int4 => i32::try_from(value).is_ok(),
+        _ => true,
+    }
+}
+
+fn read_int(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        _ => (false, text),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0i64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
+        let sum = sum.checked_mul(10)?;
+        if negative { sum.checked_sub(digit) } else { sum.checked_add(digit) }
+    })
+}
+
+fn read_float(text: &[u8], single: bool) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if single { text.parse::<f32>().ok().map(f64::from) } else { text.parse().ok() }
+}
+
+fn parse_float(ty: Type, text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if ["infinity", "inf", "nan"].iter().any(|word| unsigned.eq_ignore_ascii_case(word)) {
+        // The sign of a NaN does not show anywhere.
+        return read_float(text.as_bytes(), false);
+    }
+    let decimal = unsigned.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
+    let value = if decimal { read_float(text.as_bytes(), ty == Type::Float4)? } else { return None };
+    let mantissa = unsigned.split(['e', 'E']).next().unwrap_or_default();
+    let lost = value == 0.0 && mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    (value.is_finite() && !lost).then_some(value)
+}
+
+fn print_float(value: f64, ty: Type) -> String {
+    if value.is_nan() {
+        "NaN".into()
+    } else if value.is_infinite() {
+        if value > 0.0 { "Infinity".into() } else { "-Infinity".into() }
+    } else if ty == Type::Float4 {
+        format!("{:e}", value as f32)
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// A unique beginning of true, false, yes, no, on, off, or a bit.
+fn parse_bool(text: &str) -> Option<bool> {
+    let text = text.to_ascii_lowercase();
+    let begins = |word: &str| !text.is_empty() && word.starts_with(text.as_str());
+    if text == "1" || text == "on" || begins("true") || begins("yes") {
+        Some(true)
+    } else if text == "0" || (text.len() >= 2 && begins("off")) || begins("false") || begins("no") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Hexadecimal digits with an optional hyphen after every four, in optional braces; to the output form.
+fn parse_uuid(text: &str) -> Option<Vec<u8>> {
+    let inner = match text.strip_prefix('{') {
+        Some(rest) => rest.strip_suffix('}')?,
+        None => text,
+    };
+    let mut rest = inner.bytes().peekable();
+    let mut printed = Vec::with_capacity(36);
+    for index in 0..32 {
+        let digit = rest.next().filter(u8::is_ascii_hexdigit)?;
+        printed.push(digit.to_ascii_lowercase());
+        if matches!(index, 7 | 11 | 15 | 19) {
+            printed.push(b'-');
+        }
+        if index % 4 == 3 && index < 31 {
+            rest.next_if_eq(&b'-');
+        }
+    }
+    rest.next().is_none().then_some(printed)
+}
+
+/// The longest beginning of at most `bytes` bytes that ends between characters.
+fn truncate(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
