@@ -1,5 +1,127 @@
 //! The embedded shape engine: Postgres changes in, shape logs out.
+//!
+//! ```text
+//! Postgres ─► replication ─► collector ─► filter ─► log ─► readers
+//!     ▲                          │                   └──► store (journal, log files, catalogue)
+//!     └── the position that is on disk ◄─────────────────────┘
+//!
+//! request ─► answer ─► catalog: the shape's log ─► read after an offset, or wait for its signal
+//!                         └─ new ─► snapshot ─► collector (where the stream takes over)
+//! ```
 
+mod answer;
+mod catalog;
+mod collector;
+pub mod definition;
+mod definitions;
+mod entry;
+mod events;
 pub mod filter;
+mod log;
+mod pool;
+mod publication;
+mod read;
+mod reconcile;
 pub mod replication;
+pub mod schema;
+mod session;
+mod shape;
+mod snapshot;
+mod state;
+mod store;
 pub mod tables;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::EngineConfig;
+use crate::postgres::Postgres;
+use crate::shape::{Answer, Health, ShapeRequest};
+use collector::Collector;
+use session::Sessions;
+use shape::Files;
+use state::State;
+
+pub use session::EngineError;
+
+/// A running engine. Clones are the same engine.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    state: Arc<State>,
+}
+
+/// Ends an engine.
+#[derive(Debug)]
+pub struct Running {
+    state: Arc<State>,
+    stop: CancellationToken,
+    sessions: JoinHandle<Result<(), EngineError>>,
+}
+
+impl Engine {
+    /// Starts an engine on the current runtime, which must be a multi-thread one.
+    ///
+    /// `replication` is where changes come from, `queries` where snapshots are read. Returns at once; whether
+    /// the engine follows Postgres is told by [`Engine::health`].
+    ///
+    /// # Errors
+    /// The settings do not fit together.
+    pub fn start(
+        config: &EngineConfig,
+        replication: Postgres,
+        queries: Postgres,
+    ) -> Result<(Self, Running), EngineError> {
+        let (collector, commands) = Collector::new();
+        let state = Arc::new(State::new(config, queries, collector)?);
+        let stop = CancellationToken::new();
+        let sessions = Sessions {
+            postgres: replication,
+            stream_id: config.stream_id.clone(),
+            files: Files::new(&config.storage_dir),
+            state: Arc::clone(&state),
+            commands,
+            stop: stop.clone(),
+            reconcile_interval: config.reconcile_interval,
+        };
+        let sessions = tokio::spawn(sessions.run());
+        Ok((Self { state: Arc::clone(&state) }, Running { state, stop, sessions }))
+    }
+
+    /// The answer to a shape request; of a live one, once there is something to say.
+    pub async fn answer(&self, request: ShapeRequest) -> Answer {
+        answer::answer(&self.state, &request).await
+    }
+
+    /// Whether shapes are served and follow Postgres.
+    pub fn health(&self) -> Health {
+        self.state.health()
+    }
+}
+
+impl Running {
+    /// Ends all live answers: held requests are answered, streams end. New ones are not held any more.
+    pub fn end_readers(&self) {
+        self.state.end_readers.cancel();
+    }
+
+    /// Completes when the engine has failed for good.
+    pub async fn failed(&mut self) -> EngineError {
+        match (&mut self.sessions).await {
+            Ok(Err(error)) => error,
+            // It ends without an error only after `stop`.
+            Ok(Ok(())) | Err(_) => EngineError::Stopped,
+        }
+    }
+
+    /// Stores and confirms what has been applied, and ends. Gives up after `limit`.
+    pub async fn stop(self, limit: Duration) {
+        self.end_readers();
+        self.stop.cancel();
+        if tokio::time::timeout(limit, self.sessions).await.is_err() {
+            tracing::warn!("the engine did not end in time; the next start finds everything again");
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! One append-only log per shape: append, read after an offset, wake those who wait.
+//!
+//! ```text
+//! collector ── append ──► tail (memory) ── store, after the journal's fsync ──► file
+//!                           │                                                     │
+//!                         readers at the end                         readers further back
+//! ```
+//!
+//! Invariants: offsets strictly increase; what left the tail is in the file; a chunk that has closed
+//! never changes, so the same offset always ends at the same place.
+
+mod file;
+mod journal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+use crate::shape::control::up_to_date;
+use crate::shape::{Lsn, Offset};
+
+pub use file::{LogFile, Place, scan};
+pub use journal::{Journal, Reference, replay};
+
+/// One change as readers see it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub offset: Offset,
+    /// The message without its end: `last` differs from shape to shape, the rest is shared by all of them.
+    pub json: Bytes,
+    /// Whether this is the last change of its transaction in this shape.
+    pub last: bool,
+}
+
+impl Entry {
+    /// What closes the message after [`Entry::json`].
+    fn end(&self) -> &'static [u8] {
+        if self.last { b",\"last\":true}}" } else { b"}}" }
+    }
+
+    /// Bytes of the whole message.
+    pub fn len(&self) -> usize {
+        self.json.len() + self.end().len()
+    }
+
+    /// Appends the whole message.
+    pub fn write(&self, out: &mut impl BufMut) {
+        out.put_slice(&self.json);
+        out.put_slice(self.end());
+    }
+}
+
+/// How messages are laid out in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// One JSON array.
+    Json,
+    /// Server-sent events, one a message.
+    Events,
+}
+
+/// The log of one shape.
+#[derive(Debug)]
+pub struct Log {
+    chunk_bytes: u64,
+    state: Mutex<State>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The newest entries. Everything older is in the file.
+    tail: VecDeque<Entry>,
+    /// The position before the first entry of `tail`: reading after it needs no file.
+    tail_after: Offset,
+    /// Entries of `tail` that the file has too, counted from its front.
+    filed: usize,
+    last: Offset,
+    /// Ends of the closed chunks, ascending.
+    chunk_ends: Vec<Offset>,
+    open_chunk_bytes: u64,
+    file: LogFile,
+    /// The live answers built last: whoever waits for the same range gets the same bytes.
+    built: [Option<Built>; 2],
+    phase: Phase,
+}
+
+/// How a log ends: first it is decided, then it is durable and its readers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Ending,
+    Ended,
+}
+
+#[derive(Debug)]
+struct Built {
+    after: Offset,
+    end: Offset,
+    body: Bytes,
+}
+
+/// What follows an offset.
+#[derive(Debug)]
+pub enum Read {
+    /// Nothing yet: the offset is the log's end.
+    Nothing,
+    /// The offset is past the log's end.
+    Ahead,
+    /// Entries, all in memory, up to `end`.
+    Memory { entries: Vec<Entry>, end: Offset, at_end: bool },
+    /// Entries of which the first are in the file.
+    Mixed { place: Place, entries: Vec<Entry>, end: Offset, at_end: bool },
+    /// Nothing more, and the end is near: it comes as a change.
+    Ending,
+    /// The shape is no more: its readers must fetch anew.
+    Ended,
+}
+
+impl Log {
+    /// An empty log, whose chunks close at `chunk_bytes`.
+    pub fn new(chunk_bytes: u64) -> Self {
+        Self::with_file(chunk_bytes, LogFile::default(), Vec::new(), 0)
+    }
+
+    /// A log whose entries so far are all in its file.
+    fn with_file(chunk_bytes: u64, file: LogFile, chunk_ends: Vec<Offset>, open_chunk_bytes: u64) -> Self {
+        let last = file.last().unwrap_or(Offset::SNAPSHOT_END);
+        let state = State {
+            tail: VecDeque::new(),
+            tail_after: last,
+            filed: 0,
+            last,
+            chunk_ends,
+            open_chunk_bytes,
+            file,
+            built: [None, None],
+            phase: Phase::Open,
+        };
+        Self { chunk_bytes, state: Mutex::new(state), changed: Arc::default() }
+    }
+
+    /// Finds a log again from what its file holds, as `LogFile` read it.
+    pub fn recover(chunk_bytes: u64, file: LogFile, sizes: impl IntoIterator<Item = (Offset, u64)>) -> Self {
+        let (mut chunk_ends, mut open) = (Vec::new(), 0);
+        for (offset, bytes) in sizes {
+            open += bytes;
+            if open >= chunk_bytes {
+                chunk_ends.push(offset);
+                open = 0;
+            }
+        }
+        Self::with_file(chunk_bytes, file, chunk_ends, open)
+    }
+
+    /// The offset of the last entry, or the end of the snapshot.
+    pub fn last(&self) -> Offset {
+        self.state.lock().last
+    }
+
+    /// Whether the shape is over, or about to be.
+    pub fn has_ended(&self) -> bool {
+        self.state.lock().phase != Phase::Open
+    }
+
+    /// Appends entries in order and wakes the readers; what the log already has (a replay) is left out.
+    ///
+    /// The entries of one transaction come in one call: readers never see half of it as the end.
+    /// Returns the bytes that the tail grew by.
+    pub fn append(&self, entries: impl IntoIterator<Item = Entry>) -> u64 {
+        let mut state = self.state.lock();
+        let mut grown = 0;
+        for entry in entries {
+            if entry.offset <= state.last || state.phase != Phase::Open {
+                continue;
+            }
+            let bytes = entry.len() as u64;
+            grown += bytes;
+            state.open_chunk_bytes += bytes;
+            if state.open_chunk_bytes >= self.chunk_bytes {
+                state.chunk_ends.push(entry.offset);
+                state.open_chunk_bytes = 0;
+            }
+            state.last = entry.offset;
+            state.tail.push_back(entry);
+        }
+        if grown > 0 {
+            state.built = [None, None];
+            drop(state);
+            self.changed.notify_waiters();
+        }
+        grown
+    }
+
+    /// Begins the end: from now on nobody is told that the log is up to date.
+    pub fn begin_end(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Ending;
+            state.built = [None, None];
+        }
+    }
+
+    /// Ends the log: every reader is woken and told to fetch anew.
+    pub fn end(&self) {
+        self.state.lock().phase = Phase::Ended;
+        self.changed.notify_waiters();
+    }
+
+    /// Completes at the next append or end after this call, even if that happens before it is first polled.
+    pub fn changed(&self) -> OwnedNotified {
+        Arc::clone(&self.changed).notified_owned()
+    }
+
+    /// What follows `after`, up to the end of the chunk that it lies in.
+    pub fn read_after(&self, after: Offset) -> Read {
+        self.state.lock().read_after(after)
+    }
+
+    /// The body of a live answer: all that follows `after`, in memory, at the log's end.
+    ///
+    /// Built once for all who ask for the same range. `None` where [`Log::read_after`] would answer
+    /// anything but entries in memory that reach the end.
+    pub fn live_body(&self, after: Offset, framing: Framing) -> Option<(Bytes, Offset)> {
+        let mut state = self.state.lock();
+        let slot = framing as usize;
+        if let Some(built) = &state.built[slot]
+            && built.after == after
+            && built.end == state.last
+        {
+            return Some((built.body.clone(), built.end));
+        }
+        let Read::Memory { entries, end, at_end: true } = state.read_after(after) else { return None };
+        let body = body(&entries, framing, Some(end_position(end, framing)));
+        state.built[slot] = Some(Built { after, end, body: body.clone() });
+        Some((body, end))
+    }
+
+    /// Writes what the file lacks: one caller at a time, the store.
+    ///
+    /// The file may run ahead of the journal: what is not whole in it is cut off after a crash.
+    ///
+    /// Returns the last offset in the file, and the bytes of the messages written.
+    ///
+    /// # Errors
+    /// The file could not be written: the shape must be ended.
+    pub fn write_behind(&self, path: &Path) -> io::Result<(Offset, u64)> {
+        let (entries, end) = {
+            let state = self.state.lock();
+            (state.tail.range(state.filed..).cloned().collect::<Vec<_>>(), state.file.end())
+        };
+        let Some(last) = entries.last().map(|entry| entry.offset) else { return Ok((self.last(), 0)) };
+        let appended = file::append(path, end, &entries)?;
+        let mut state = self.state.lock();
+        state.filed += entries.len();
+        state.file.extend(appended);
+        Ok((last, entries.iter().map(|entry| entry.len() as u64).sum()))
+    }
+
+    /// Drops entries from memory, oldest first, that the file has: all up to `upto`. Returns the bytes freed.
+    pub fn forget(&self, upto: Offset) -> u64 {
+        let mut state = self.state.lock();
+        let mut freed = 0;
+        while state.filed > 0 && state.tail.front().is_some_and(|entry| entry.offset <= upto) {
+            if let Some(entry) = state.tail.pop_front() {
+                freed += entry.len() as u64;
+                state.tail_after = entry.offset;
+                state.filed -= 1;
+            }
+        }
+        if state.tail.is_empty() {
+            state.tail.shrink_to_fit();
+        }
+        freed
+    }
+}
+
+impl State {
+    fn read_after(&self, after: Offset) -> Read {
+        if self.phase == Phase::Ended {
+            return Read::Ended;
+        }
+        let empty = self.last.is_in_snapshot();
+        if after >= self.last || (empty && after.is_in_snapshot()) {
+            return match self.phase {
+                Phase::Open if after > self.last => Read::Ahead,
+                Phase::Open => Read::Nothing,
+                _ => Read::Ending,
+            };
+        }
+        let chunk = self.chunk_ends.partition_point(|end| *end <= after);
+        let end = self.chunk_ends.get(chunk).copied().unwrap_or(self.last);
+        let at_end = end == self.last && self.phase == Phase::Open;
+        let first = self.tail.partition_point(|entry| entry.offset <= after);
+        let until = self.tail.partition_point(|entry| entry.offset <= end);
+        let entries = self.tail.range(first..until).cloned().collect();
+        if after >= self.tail_after || self.tail_after.is_in_snapshot() {
+            return Read::Memory { entries, end, at_end };
+        }
+        // The tail may repeat what the file has: each entry is taken from the tail where it is there.
+        let place = self.file.place(after, self.tail_after.min(end));
+        Read::Mixed { place, entries, end, at_end }
+    }
+}
+
+/// The position that the closing up-to-date message of a live answer names.
+///
+/// A client that follows events builds its next offset as `<position>_0`. One past the commit makes
+/// that come after every change of the transaction, so that none is sent twice, and before the next
+/// transaction: records of the write-ahead log are longer than a byte.
+fn end_position(end: Offset, framing: Framing) -> Lsn {
+    match framing {
+        Framing::Json => Lsn(end.tx),
+        Framing::Events => Lsn(end.tx + 1),
+    }
+}
+
+/// Lays out messages as a body, closed by an up-to-date message if `position` is given.
+pub fn body(entries: &[Entry], framing: Framing, position: Option<Lsn>) -> Bytes {
+    let size = entries.iter().map(|entry| entry.len() + 8).sum::<usize>() + 96;
+    let mut out = BytesMut::with_capacity(size);
+    let mut writer = BodyWriter::new(framing, &mut out);
+    for entry in entries {
+        writer.message(|out| entry.write(out));
+    }
+    writer.finish(position);
+    out.freeze()
+}
+
+/// Writes messages one by one in a framing.
+pub struct BodyWriter<'a> {
+    framing: Framing,
+    out: &'a mut BytesMut,
+    first: bool,
+}
+
+impl<'a> BodyWriter<'a> {
+    /// Starts a body at the end of `out`.
+    pub fn new(framing: Framing, out: &'a mut BytesMut) -> Self {
+        if framing == Framing::Json {
+            out.put_u8(b'[');
+        }
+        Self { framing, out, first: true }
+    }
+
+    /// Adds one message, written by `write`.
+    pub fn message(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        match self.framing {
+            Framing::Json if !self.first => self.out.put_u8(b','),
+            Framing::Json => {}
+            Framing::Events => self.out.put_slice(b"data: "),
+        }
+        self.first = false;
+        write(self.out);
+        if self.framing == Framing::Events {
+            self.out.put_slice(b"\n\n");
+        }
+    }
+
+    /// Ends the body, with an up-to-date message if `position` is given.
+    pub fn finish(mut self, position: Option<Lsn>) {
+        if let Some(position) = position {
+            self.message(|out| out.put_slice(&up_to_date(position)));
+        }
+        if self.framing == Framing::Json {
+            self.out.put_u8(b']');
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Reads a shape for a request: a chunk of its snapshot, what its log has after an offset, or what comes next.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::time::{Instant, sleep_until};
+use tracing::warn;
+
+use super::answer::no_snapshot;
+use super::events;
+use super::log::{Framing, Read, body};
+use super::schema::schema_header;
+use super::shape::Shape;
+use super::snapshot::{Chunk, Failure};
+use super::state::State;
+use crate::shape::control::up_to_date;
+use crate::shape::{Answer, Body, Invalid, Live, LogHead, Lsn, Offset, Requested, ShapeRequest};
+
+/// How often an offset past the log's end is compared with the stream's progress.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// `retry-after` while the stream is on its way to what a reader has seen already.
+const CATCHING_UP: Duration = Duration::from_secs(1);
+
+/// Answers a request whose shape has been found.
+pub async fn answer(state: &Arc<State>, request: &ShapeRequest, shape: Arc<Shape>) -> Answer {
+    let after = match request.offset {
+        Requested::After(offset) => offset,
+        Requested::Start | Requested::Now => return start(state, request, &shape).await,
+    };
+    if after.is_in_snapshot() && after != Offset::SNAPSHOT_END {
+        match unless_stopping(state, shape.snapshot.chunk(after.op + 1)).await {
+            Ok(Chunk::Bytes { start, end }) => {
+                return chunk(state, request, &shape, Offset::chunk(after.op + 1), start, end).await;
+            }
+            Ok(Chunk::Beyond) => {}
+            Err(failure) => return no_snapshot(failure),
+        }
+    } else if let Err(failure) = unless_stopping(state, shape.snapshot.whole()).await {
+        return no_snapshot(failure);
+    }
+    match settle(state, &shape, after).await {
+        Ok(()) if request.live == Live::Sse => events::answer(state, request, shape, after),
+        Ok(()) => log(state, request, &shape, after).await,
+        Err(refusal) => refusal,
+    }
+}
+
+/// Waits for a part of a snapshot, but not into the stop of the server.
+async fn unless_stopping<T>(state: &State, part: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        part = part => part,
+        () = state.end_readers.cancelled() => Err(Failure::Retry("The server is stopping".into())),
+    }
+}
+
+/// `offset=-1`.
+async fn start(state: &Arc<State>, request: &ShapeRequest, shape: &Arc<Shape>) -> Answer {
+    match unless_stopping(state, shape.snapshot.chunk(0)).await {
+        Ok(Chunk::Bytes { start, end }) => chunk(state, request, shape, Offset::chunk(0), start, end).await,
+        Ok(Chunk::Beyond) => Answer::server_error("Unable to retrieve shape log: the snapshot is empty"),
+        Err(failure) => no_snapshot(failure),
+    }
+}
+
+/// One chunk of the snapshot.
+async fn chunk(state: &State, request: &ShapeRequest, shape: &Arc<Shape>, at: Offset, start: u64, end: u64) -> Answer {
+    let schema = schema(request, shape);
+    let head = head(state, request, shape, &schema, Position { end: at, up_to_date: false, no_change: false });
+    if let Some(answer) = head.not_modified() {
+        return answer;
+    }
+    let path = state.files.snapshot(&shape.handle);
+    match blocking(move || read_chunk(path, start, end)).await {
+        Ok(body) => head.answer(Body::Full(body)),
+        Err(error) => unreadable(state, shape, &error).await,
+    }
+}
+
+fn read_chunk(path: PathBuf, start: u64, end: u64) -> io::Result<Bytes> {
+    let length = (end - start) as usize;
+    let mut body = vec![0; length + 2];
+    File::open(path)?.read_exact_at(&mut body[1..=length], start)?;
+    body[0] = b'[';
+    body[length + 1] = b']';
+    Ok(body.into())
+}
+
+/// What the log has after an offset; a long-poll waits for it.
+async fn log(state: &State, request: &ShapeRequest, shape: &Arc<Shape>, after: Offset) -> Answer {
+    let deadline = Instant::now() + state.cache.long_poll_timeout;
+    let mut first = true;
+    loop {
+        // Read before the log, so that "up to date" never claims more than the answer holds.
+        let processed = state.processed();
+        let changed = shape.log.changed();
+        if let Some(answer) = log_now(state, request, shape, after, processed, first).await {
+            return answer;
+        }
+        first = false;
+        if matches!(shape.log.read_after(after), Read::Ending) {
+            changed.await;
+            continue;
+        }
+        let timed_out = tokio::select! {
+            biased;
+            () = changed => false,
+            () = state.end_readers.cancelled() => true,
+            () = sleep_until(deadline) => true,
+        };
+        let processed = state.processed();
+        // A change may have come with the deadline: then it is the answer.
+        if timed_out && matches!(shape.log.read_after(after), Read::Nothing | Read::Ahead) {
+            let position = Position { end: resting(shape, after), up_to_date: true, no_change: true };
+            return head(state, request, shape, "", position).answer(Body::Full(alone(processed)));
+        }
+    }
+}
+
+/// The answer that can be given at once; `None` where a long-poll has to wait.
+async fn log_now(
+    state: &State,
+    request: &ShapeRequest,
+    shape: &Arc<Shape>,
+    after: Offset,
+    processed: Lsn,
+    first: bool,
+) -> Option<Answer> {
+    let live = request.live == Live::Poll;
+    let answer_with = |end: Offset, up_to_date: bool, body: &dyn Fn() -> Body| {
+        let schema = schema(request, shape);
+        let head = head(state, request, shape, &schema, Position { end, up_to_date, no_change: false });
+        // A reader that has waited gets what it waited for.
+        let known = if first { head.not_modified() } else { None };
+        known.unwrap_or_else(|| head.answer(body()))
+    };
+    if live && let Some((bytes, end)) = shape.log.live_body(after, Framing::Json) {
+        return Some(answer_with(end, true, &|| Body::Full(bytes.clone())));
+    }
+    let seen = |end: Offset, at_end: bool| at_end.then(|| if live { Lsn(end.tx) } else { Lsn(end.tx).max(processed) });
+    match shape.log.read_after(after) {
+        Read::Ended => Some(ended(state, shape)),
+        Read::Ending => None,
+        Read::Nothing | Read::Ahead => {
+            let end = resting(shape, after);
+            let schema = schema(request, shape);
+            let head = head(state, request, shape, &schema, Position { end, up_to_date: true, no_change: false });
+            match first.then(|| head.not_modified()).flatten() {
+                Some(answer) => Some(answer),
+                None if live => None,
+                None => Some(head.answer(Body::Full(alone(processed)))),
+            }
+        }
+        Read::Memory { entries, end, at_end } => {
+            let bytes = body(&entries, Framing::Json, seen(end, at_end));
+            Some(answer_with(end, at_end, &|| Body::Full(bytes.clone())))
+        }
+        Read::Mixed { place, entries, end, at_end } => {
+            let path = state.files.log(&shape.handle);
+            let position = seen(end, at_end);
+            let read = blocking(move || {
+                let mut all = place.read(&path)?;
+                all.extend(entries);
+                Ok(body(&all, Framing::Json, position))
+            });
+            Some(match read.await {
+                Ok(bytes) => answer_with(end, at_end, &|| Body::Full(bytes.clone())),
+                Err(error) => unreadable(state, shape, &error).await,
+            })
+        }
+    }
+}
+
+/// Waits while the offset is past everything the log can have; then it is refused.
+///
+/// A position up to which the stream has been followed is not past the end, even if this shape has nothing
+/// there: followers of events build such offsets.
+///
+/// Source: protocol, 6.8; after a crash a reader may have seen what is only now being sent again.
+async fn settle(state: &State, shape: &Shape, after: Offset) -> Result<(), Answer> {
+    let deadline = Instant::now() + state.cache.long_poll_timeout / 2;
+    loop {
+        let processed = state.processed();
+        if shape.log.has_ended() {
+            return Err(ended(state, shape));
+        }
+        if after <= shape.log.last() || after.is_in_snapshot() || after.tx <= processed.0 {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if now >= deadline || state.end_readers.is_cancelled() {
+            break;
+        }
+        sleep_until(deadline.min(now + LOOK_AGAIN)).await;
+    }
+    if state.is_replaying() || state.end_readers.is_cancelled() {
+        let message =
+            "The server is catching up with Postgres and has not reached this offset again. Please try again.";
+        return Err(Answer::unavailable(message, CATCHING_UP, false));
+    }
+    Err(Answer::invalid(&Invalid::one("offset", "out of bounds for this shape")))
+}
+
+/// The shape is no more; the answer names the one that has taken its place, if there is one.
+fn ended(state: &State, shape: &Shape) -> Answer {
+    let next = state.catalog().and_then(|catalog| catalog.find(&shape.definition));
+    Answer::must_refetch(next.as_ref().map(|next| &next.handle))
+}
+
+/// Where a reader goes on that has everything: never before where it is.
+fn resting(shape: &Shape, after: Offset) -> Offset {
+    shape.log.last().max(after)
+}
+
+/// A body of nothing but "up to date".
+fn alone(position: Lsn) -> Bytes {
+    let message = up_to_date(position);
+    let mut body = BytesMut::with_capacity(message.len() + 2);
+    body.put_u8(b'[');
+    body.put_slice(&message);
+    body.put_u8(b']');
+    body.freeze()
+}
+
+/// Where an answer ends.
+pub struct Position {
+    pub end: Offset,
+    pub up_to_date: bool,
+    pub no_change: bool,
+}
+
+/// The head of an answer.
+pub fn head<'a>(
+    state: &'a State,
+    request: &'a ShapeRequest,
+    shape: &'a Shape,
+    schema: &'a str,
+    position: Position,
+) -> LogHead<'a> {
+    let Position { end, up_to_date, no_change } = position;
+    let (handle, cache, now) = (&shape.handle, &state.cache, SystemTime::now());
+    LogHead { request, handle, end, schema, up_to_date, no_change, cache, now }
+}
+
+/// The schema header; only answers that are not live have one.
+fn schema(request: &ShapeRequest, shape: &Shape) -> String {
+    if request.live != Live::No {
+        return String::new();
+    }
+    let table = shape.table_now();
+    // A table that has lost a column has ended the shape, or is about to.
+    let columns = shape.definition.selection.positions(&table);
+    columns.map(|columns| schema_header(&table, &columns)).unwrap_or_else(|| "{}".to_owned())
+}
+
+/// Runs file access away from the thread that serves other requests.
+pub async fn blocking<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+}
+
+/// A file of a shape cannot be read. What is missing or damaged ends the shape; another error may pass.
+async fn unreadable(state: &State, shape: &Arc<Shape>, error: &io::Error) -> Answer {
+    if shape.log.has_ended() {
+        return Answer::must_refetch(None);
+    }
+    warn!(shape.handle = %shape.handle, %error, "files of shape {} cannot be read", shape.handle);
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+            state.collector.end(Arc::clone(shape)).await;
+            Answer::must_refetch(None)
+        }
+        _ => Answer::unavailable("The shape cannot be read just now. Please try again.", CATCHING_UP, false),
+    }
+}

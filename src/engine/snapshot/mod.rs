@@ -1,0 +1,133 @@
+//! The first rows of a new shape, and the exact point where the stream takes over.
+//!
+//! ```text
+//! register with the collector ─► read the mark ─► tell the collector ─► copy the rows ─► sync ─► catalogue
+//!        (it buffers)                             (it drops what the mark contains)      (readers see chunks)
+//! ```
+
+mod copy;
+mod mark;
+mod take;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use mark::{Mark, widen};
+pub use take::{Context, failure, take};
+
+/// Why a shape has no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The same request may work in a while; the sentence says why it did not now.
+    Retry(String),
+    /// The database is out of reach.
+    Unreachable,
+    /// The table is not what it was when the shape was defined.
+    Changed,
+    /// Nothing that a caller can mend.
+    Unexpected(String),
+}
+
+/// The snapshot of one shape: bytes of a file, in chunks, readable while later ones are being made.
+#[derive(Debug)]
+pub struct Snapshot {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    chunk_ends: Arc<[u64]>,
+    mark: Option<Mark>,
+    outcome: Option<Result<(), Failure>>,
+}
+
+/// What a reader finds where it asks for a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunk {
+    /// The chunk's bytes in the file: messages with commas between.
+    Bytes { start: u64, end: u64 },
+    /// The snapshot had ended before this chunk: the log goes on.
+    Beyond,
+}
+
+impl Snapshot {
+    /// A snapshot that is yet to be made.
+    pub fn pending() -> Self {
+        Self::with(Arc::default(), None, None)
+    }
+
+    /// A finished snapshot, found again.
+    pub fn finished(chunk_ends: Vec<u64>, mark: Mark) -> Self {
+        Self::with(chunk_ends.into(), Some(mark), Some(Ok(())))
+    }
+
+    fn with(chunk_ends: Arc<[u64]>, mark: Option<Mark>, outcome: Option<Result<(), Failure>>) -> Self {
+        Self { state: Mutex::new(State { chunk_ends, mark, outcome }), changed: Notify::new() }
+    }
+
+    /// Waits until chunk `number` can be read, or is known not to be.
+    ///
+    /// # Errors
+    /// The snapshot could not be made.
+    pub async fn chunk(&self, number: u64) -> Result<Chunk, Failure> {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(found) = self.find(number) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until all chunks can be read.
+    ///
+    /// # Errors
+    /// The snapshot could not be made.
+    pub async fn whole(&self) -> Result<(), Failure> {
+        self.chunk(u64::MAX).await.map(drop)
+    }
+
+    /// As [`Snapshot::chunk`], without waiting.
+    pub fn find(&self, number: u64) -> Option<Result<Chunk, Failure>> {
+        let state = self.state.lock();
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        if let Some(&end) = state.chunk_ends.get(number) {
+            let start = number.checked_sub(1).map_or(0, |before| state.chunk_ends[before]);
+            return Some(Ok(Chunk::Bytes { start, end }));
+        }
+        state.outcome.clone().map(|outcome| outcome.map(|()| Chunk::Beyond))
+    }
+
+    /// The transactions that the snapshot contains, once known.
+    pub fn mark(&self) -> Option<Mark> {
+        self.state.lock().mark.clone()
+    }
+
+    fn set_mark(&self, mark: Mark) {
+        self.state.lock().mark = Some(mark);
+    }
+
+    /// Lets readers see the chunks up to these ends, which are synced.
+    fn show(&self, chunk_ends: &[u64]) {
+        self.state.lock().chunk_ends = chunk_ends.into();
+        self.changed.notify_waiters();
+    }
+
+    fn finish(&self, chunk_ends: &[u64]) {
+        {
+            let mut state = self.state.lock();
+            state.chunk_ends = chunk_ends.into();
+            state.outcome = Some(Ok(()));
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Tells those who wait that there will be no snapshot.
+    pub fn fail(&self, failure: Failure) {
+        self.state.lock().outcome.get_or_insert(Err(failure));
+        self.changed.notify_waiters();
+    }
+}
