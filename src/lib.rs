@@ -1,8 +1,13 @@
 //! Agents write sessions, messages and parts; every browser that watches a session sees them at once.
 
 pub mod config;
+pub mod db;
 pub mod engine;
+pub mod error;
+pub mod ids;
+pub mod json;
 pub mod local_postgres;
 pub mod postgres;
 pub mod shape;
 pub mod telemetry;
+pub mod writer;
