@@ -1,0 +1,116 @@
+//! `plue-sync dev`: everything for one developer, from one program.
+//!
+//! Order: look at the ports, start the private Postgres, migrate, serve; and back in the opposite order. Postgres is stopped whatever
+//! happened after its start. Nothing here is protected, so nothing here listens beyond this machine.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use plue_sync::config::{Config, Environment};
+use plue_sync::local_postgres::{Cluster, Error, Settings, create_database};
+use plue_sync::server::Server;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::{FileFlag, refuse_taken};
+
+/// Name and password are those of the usual `DATABASE_URL`, so that what was written for it works here.
+const DATABASE: &str = "electric";
+const PASSWORD: &str = "password";
+/// All of a stop must be over in 2 s, and the server before it may take one. A longer checkpoint is cut short: the next start recovers.
+const STOP_PATIENCE: Duration = Duration::from_millis(900);
+
+#[derive(Debug, Args)]
+pub struct Flags {
+    #[command(flatten)]
+    file: FileFlag,
+    /// Where the API listens; only this machine may reach it [default: server.listen, 127.0.0.1:4000]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Port of the shape engine's own API
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    engine_port: u16,
+    /// Port of the private Postgres
+    #[arg(long, value_name = "PORT", default_value_t = 54321)]
+    postgres_port: u16,
+    /// Folder of the private Postgres and the shape logs
+    #[arg(long, value_name = "FOLDER", default_value = ".plue")]
+    dir: PathBuf,
+}
+
+/// Runs until `stop` is cancelled.
+pub async fn run(flags: Flags, environment: &Environment, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut config = Config::load(flags.file.config.as_deref(), environment)?;
+    config.server.listen = flags.listen.unwrap_or(config.server.listen);
+    let address = config.server.listen;
+    if !address.ip().is_loopback() {
+        bail!(
+            "`dev` has no authentication and listens on this machine only; choose --listen 127.0.0.1:{}",
+            address.port()
+        );
+    }
+    let engine = SocketAddr::from((Ipv4Addr::LOCALHOST, flags.engine_port));
+    refuse_taken(address, "--listen")?;
+    refuse_taken(engine, "--engine-port")?;
+    let mut cluster = start_postgres(&flags).await?;
+    config.server.engine_listen = Some(engine);
+    config.database.url = cluster.url(DATABASE).into();
+    config.engine.storage_dir = flags.dir.join("shapes");
+    let served = serve(&config, &cluster, stop).await;
+    spawn_blocking(move || cluster.stop(STOP_PATIENCE)).await.context("cannot stop the private Postgres")?;
+    served
+}
+
+async fn start_postgres(flags: &Flags) -> anyhow::Result<Cluster> {
+    let settings = Settings {
+        dir: flags.dir.join("postgres"),
+        port: flags.postgres_port,
+        password: Some(PASSWORD.to_owned()),
+        server: Vec::new(),
+        durable: true,
+    };
+    match spawn_blocking(|| Cluster::start(settings)).await.context("cannot start the private Postgres")? {
+        Err(Error::PortTaken { port }) => {
+            bail!("port {port} is taken, which the private Postgres needs; choose another with --postgres-port")
+        }
+        Err(Error::InUse { dir }) => {
+            bail!("another `plue-sync dev` uses {}; stop it, or choose another folder with --dir", dir.display())
+        }
+        started => Ok(started?),
+    }
+}
+
+async fn serve(config: &Config, cluster: &Cluster, stop: CancellationToken) -> anyhow::Result<()> {
+    create_database(&cluster.url("postgres"), DATABASE).await.context("cannot make the database")?;
+    if stop.is_cancelled() {
+        return Ok(());
+    }
+    let server = Server::start(config).await?;
+    println!("{}", welcome(server.address(), server.engine_address(), &cluster.url(DATABASE), cluster.dir()));
+    Ok(server.run(stop).await?)
+}
+
+/// What to open, and what to try first.
+fn welcome(api: SocketAddr, engine: Option<SocketAddr>, url: &str, data: &Path) -> String {
+    let engine = engine.map(|engine| format!("http://{engine}/v1/shape")).unwrap_or_default();
+    let data = data.display();
+    format!(
+        "
+plue-sync runs, open to everybody on this machine and to nobody else.
+
+  API       http://{api}
+  engine    {engine}   (as the Electric service)
+  Postgres  {url}   (its data: {data})
+
+Create a session, then read all of them as a shape:
+
+  curl http://{api}/v1/sessions -H 'content-type: application/json' -d '{{\"directory\": \"/tmp\", \"title\": \"First\"}}'
+  curl 'http://{api}/shape?table=sessions'
+
+Ctrl-C stops all of it; the data stays.
+"
+    )
+}

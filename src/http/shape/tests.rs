@@ -1,0 +1,81 @@
+//! The API's shape routes as far as they go without a source, and what they keep of a request.
+
+use actix_web::App;
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+
+use super::*;
+
+fn origins() -> Data<Origins> {
+    Data::new(Origins::Listed(vec!["https://app.example".to_owned()]))
+}
+
+#[actix_web::test]
+async fn both_paths_serve_the_tables_of_agent_state_and_no_other() {
+    let app = init_service(App::new().app_data(origins()).configure(api_routes)).await;
+    let unknown = |name: &str| {
+        format!(
+            "Table {name} does not exist. If the table name contains capitals or special characters you must quote it."
+        )
+    };
+    let cases = [
+        ("GET", "table=users", "table", unknown("\"public\".\"users\"")),
+        ("HEAD", "table=users&offset=-1", "table", unknown("\"public\".\"users\"")),
+        ("GET", "table=other.sessions", "table", unknown("\"other\".\"sessions\"")),
+        ("GET", "table=%22Sessions%22", "table", unknown("\"public\".\"Sessions\"")),
+        ("GET", "table=pg_catalog.pg_authid", "table", unknown("\"pg_catalog\".\"pg_authid\"")),
+        ("GET", "table=a.b.c", "table", "Invalid relation identifier, too many delimiters: a.b.c".to_owned()),
+        ("GET", "", "table", "can't be blank".to_owned()),
+        ("GET", "table=sessions&offset=x", "offset", "has invalid format".to_owned()),
+        ("GET", "table=sessions&live=true", "live", "can't be true when offset == -1".to_owned()),
+        ("POST", "table=sessions", "method", "is not supported yet".to_owned()),
+        ("DELETE", "table=sessions", "method", "is not supported yet".to_owned()),
+    ];
+    for path in ["/shape", "/v1/shape"] {
+        for (method, query, field, text) in &cases {
+            let request = TestRequest::with_uri(&format!("{path}?{query}"))
+                .method(Method::from_bytes(method.as_bytes()).expect("a method"))
+                .insert_header((header::ORIGIN, "https://app.example"))
+                .to_request();
+            let response = call_service(&app, request).await;
+            let case = format!("{method} {path}?{query}");
+            assert_eq!(response.status(), 400, "{case}");
+            let allowed = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).cloned();
+            assert_eq!(allowed, Some(HeaderValue::from_static("https://app.example")), "{case}");
+            let body: serde_json::Value = serde_json::from_slice(&read_body(response).await).expect("JSON");
+            let expected = serde_json::json!({"message": "Invalid request", "errors": {*field: [text]}});
+            assert_eq!(body, expected, "{case}");
+        }
+    }
+}
+
+#[test]
+fn tables_are_known_however_they_are_written() {
+    for table in AGENT_TABLES {
+        let quoted = format!("\"public\".\"{table}\"");
+        for name in [table, &format!("public.{table}"), &table.to_ascii_uppercase(), &quoted] {
+            assert_eq!(check_agent_table(name), Ok(()), "{name}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_handler_keeps_only_the_headers_it_reads() {
+    let names = |request: HttpRequest| async move {
+        let mut names: Vec<String> =
+            request.headers().iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        names.sort_unstable();
+        names.join(" ")
+    };
+    let route = web::resource("/").wrap(from_fn(shape_route)).route(web::get().to(names));
+    let app = init_service(App::new().service(route)).await;
+    let request = TestRequest::get()
+        .insert_header((header::COOKIE, "a=b"))
+        .insert_header((header::USER_AGENT, "curl"))
+        .append_header((header::IF_NONE_MATCH, "\"x\""))
+        .append_header((header::IF_NONE_MATCH, "\"y\""))
+        .to_request();
+    let response = call_service(&app, request).await;
+    assert_eq!(response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN), None, "no origins are permitted");
+    let kept = read_body(response).await;
+    assert_eq!(kept, r#"if-none-match="\"x\"" if-none-match="\"y\"""#);
+}

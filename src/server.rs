@@ -1,0 +1,230 @@
+//! Start order and stop order; the only file that knows all the others.
+//!
+//! | start | stop |
+//! |---|---|
+//! | migrations | |
+//! | pool | 6. the pool closes with its last user |
+//! | Writer | 4. the Writer does what it has taken |
+//! | engine | 5. what it has applied is stored and confirmed to Postgres |
+//! |        | 2. live answers end, so that their readers connect elsewhere |
+//! | HTTP   | 1. no new connections; 3. no new requests, and those in flight are answered |
+//!
+//! All of a stop is over in 2 s.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use actix_web::dev::ServerHandle;
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpServer};
+use secrecy::ExposeSecret;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::config::{Config, ElectricConfig};
+use crate::db::Database;
+use crate::db::migrations::{self, MigrateError};
+use crate::engine::{Engine, EngineError, Running};
+use crate::http::cors::Origins;
+use crate::http::electric::{Access, electric_app};
+use crate::http::{self, AgentState};
+use crate::postgres::{InvalidUrl, Postgres};
+use crate::source::Source;
+use crate::writer::{Drain, Writer};
+
+/// How long requests in flight may take after a stop was asked for.
+const GRACE_SECONDS: u64 = 1;
+/// How long the writes that were taken may take.
+const WRITER_GRACE: Duration = Duration::from_millis(400);
+/// How long the engine may take to store and confirm.
+const ENGINE_GRACE: Duration = Duration::from_millis(500);
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("DATABASE_URL: {0}")]
+    Url(#[from] InvalidUrl),
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("cannot listen on {address}: {cause}")]
+    Listen { address: SocketAddr, cause: std::io::Error },
+}
+
+/// A service that answers requests.
+pub struct Server {
+    api: Listener,
+    /// The engine's own port, which only `dev` opens.
+    electric: Option<Listener>,
+    writer: Addr<Writer>,
+    engine: Running,
+}
+
+impl Server {
+    /// Starts everything, in order. To be called inside an actix system on a multi-thread runtime.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let postgres = Postgres::from_url(config.database.url.expose_secret())?;
+        let ran = migrations::run(&postgres).await?;
+        if !ran.is_empty() {
+            info!(migrations = ran.len(), "migrated the database");
+        }
+        let database = Database::new(&postgres, &config.database);
+        let writer = Writer::new(database.clone(), config.writer.clone()).start();
+        let (engine, running) = Engine::start(&config.engine, postgres.clone(), postgres)?;
+        let source = Data::new(Source::Engine(engine));
+        let state = Data::new(AgentState { database, writer: writer.clone() });
+        let api = listen_api(config, state, source.clone())?;
+        let electric = match config.server.engine_listen {
+            Some(address) => Some(listen_electric(address, Access::Open, source)?),
+            None => None,
+        };
+        Ok(Self { api, electric, writer, engine: running })
+    }
+
+    /// Where the API listens; tells the port where the configuration left it open.
+    pub fn address(&self) -> SocketAddr {
+        self.api.address
+    }
+
+    /// Where the engine's own port is, if it has one.
+    pub fn engine_address(&self) -> Option<SocketAddr> {
+        self.electric.as_ref().map(|electric| electric.address)
+    }
+
+    /// Serves until told to stop, or until the engine fails for good; then stops everything, in order.
+    ///
+    /// # Errors
+    /// Why the engine failed, in one sentence with the cure.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), EngineError> {
+        let failed = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            failure = self.engine.failed() => Some(failure),
+        };
+        self.api.refuse().await;
+        if let Some(electric) = &self.electric {
+            electric.refuse().await;
+        }
+        self.engine.end_readers();
+        let electric = async {
+            if let Some(electric) = self.electric {
+                electric.stop().await;
+            }
+        };
+        tokio::join!(self.api.stop(), electric);
+        // A Postgres that does not answer must not hold the stop: what is in flight then is lost with
+        // nobody told that it was done.
+        let _ = tokio::time::timeout(WRITER_GRACE, self.writer.send(Drain)).await;
+        match failed {
+            Some(failure) => Err(failure),
+            None => {
+                self.engine.stop(ENGINE_GRACE).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The engine alone.
+pub struct EngineServer {
+    electric: Listener,
+    engine: Running,
+}
+
+impl EngineServer {
+    /// Starts the engine on its own port. To be called inside an actix system on a multi-thread runtime.
+    pub fn start(config: &ElectricConfig) -> Result<Self, StartError> {
+        let replication = Postgres::from_url(config.database_url.expose_secret())?;
+        let queries = Postgres::from_url(config.pooled_database_url.expose_secret())?;
+        let (engine, running) = Engine::start(&config.engine, replication, queries)?;
+        let access = config.secret.clone().map_or(Access::Open, Access::Secret);
+        let electric = listen_electric(config.listen, access, Data::new(Source::Engine(engine)))?;
+        Ok(Self { electric, engine: running })
+    }
+
+    /// Serves until told to stop, or until the engine fails for good.
+    ///
+    /// # Errors
+    /// Why the engine failed, in one sentence with the cure.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), EngineError> {
+        let failed = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            failure = self.engine.failed() => Some(failure),
+        };
+        self.electric.refuse().await;
+        self.engine.end_readers();
+        self.electric.stop().await;
+        match failed {
+            Some(failure) => Err(failure),
+            None => {
+                self.engine.stop(ENGINE_GRACE).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One HTTP server.
+struct Listener {
+    address: SocketAddr,
+    handle: ServerHandle,
+    ended: JoinHandle<std::io::Result<()>>,
+}
+
+impl Listener {
+    /// Takes no new connections. Before readers are sent away: those who come back at once would be accepted and then dropped.
+    async fn refuse(&self) {
+        self.handle.pause().await;
+    }
+
+    /// Takes no new requests and waits for those in flight.
+    async fn stop(self) {
+        self.handle.stop(true).await;
+        // It has ended already if there is nobody to tell us so.
+        let _ = self.ended.await;
+    }
+}
+
+fn listen_api(config: &Config, state: Data<AgentState>, source: Data<Source>) -> Result<Listener, StartError> {
+    let max_body_bytes = config.server.max_body_bytes;
+    let origins = Data::new(Origins::from_setting(&config.server.cors_origins));
+    let address = config.server.listen;
+    let refused = |cause| StartError::Listen { address, cause };
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(source.clone())
+            .app_data(origins.clone())
+            .configure(http::shape::api_routes)
+            .configure(http::health::health_routes)
+            .configure(|app| http::agent_state(app, state.clone(), max_body_bytes, &origins))
+            .default_service(web::to(http::not_found))
+    })
+    // Otherwise a client that has gone is not noticed while it waits for an answer.
+    .h1_allow_half_closed(false)
+    .disable_signals()
+    .shutdown_timeout(GRACE_SECONDS)
+    .bind_auto_h2c(address)
+    .map_err(refused)?;
+    let address = server.addrs().first().copied().unwrap_or(address);
+    let server = server.run();
+    info!(%address, "the API listens on {address}");
+    Ok(Listener { address, handle: server.handle(), ended: actix_web::rt::spawn(server) })
+}
+
+fn listen_electric(address: SocketAddr, access: Access, source: Data<Source>) -> Result<Listener, StartError> {
+    let refused = |cause| StartError::Listen { address, cause };
+    let server = HttpServer::new(move || electric_app(access.clone()).app_data(source.clone()))
+        .h1_allow_half_closed(false)
+        .disable_signals()
+        .shutdown_timeout(GRACE_SECONDS)
+        .bind_auto_h2c(address)
+        .map_err(refused)?;
+    let address = server.addrs().first().copied().unwrap_or(address);
+    let server = server.run();
+    info!(%address, "the shape engine listens on {address}");
+    Ok(Listener { address, handle: server.handle(), ended: actix_web::rt::spawn(server) })
+}
