@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Checks everything, in the order in which a failure is cheapest: `make test` installs what is needed and calls this.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+
+stage() {
+    printf '\n==> [%s s] %s\n' "$SECONDS" "$*"
+}
+
+stage "format"
+cargo fmt --all -- --check
+
+if docker compose version >/dev/null 2>&1; then
+    stage "docker compose config"
+    docker compose config --quiet
+elif command -v docker-compose >/dev/null; then
+    stage "docker-compose config"
+    docker-compose config --quiet
+fi
+
+stage "lints"
+cargo clippy --locked --all-targets -- -D warnings
+
+stage "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+stage "Rust tests"
+# One private Postgres for all test programs; each test has a database of its own.
+cargo build --locked --example with_postgres
+with_postgres=$root/target/debug/examples/with_postgres
+profile=default
+if [ -n "${CI:-}" ]; then profile=ci; fi
+if cargo nextest --version >/dev/null 2>&1; then
+    "$with_postgres" cargo nextest run --locked --profile "$profile"
+    cargo test --locked --doc
+else
+    "$with_postgres" cargo test --locked
+fi
+
+if [ -d tests/node ]; then
+    stage "Node tests"
+    # npm runs with the system's Node, which it may be a part of; the tests run with one that is new enough.
+    (cd tests/node && npm ci --no-audit --no-fund --loglevel=error </dev/null)
+    node=node
+    if [ -x .node/node_modules/node/bin/node ]; then node="$root/.node/node_modules/node/bin/node"; fi
+    cargo build --locked
+    (cd tests/node && "$with_postgres" "$node" --test)
+fi
+
+stage "all good"
