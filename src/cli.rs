@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use plue_sync::config::{Config, ElectricConfig, Environment};
 use plue_sync::db::migrations;
 use plue_sync::postgres::Postgres;
-use plue_sync::server::{EngineServer, Server};
+use plue_sync::server::Server;
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,7 @@ async fn engine(flags: &EngineFlags, environment: &Environment) -> anyhow::Resul
     }
     refuse_taken(config.listen, "ELECTRIC_PORT")?;
     let stop = stop_on_signals()?;
-    let server = EngineServer::start(&config)?;
+    let server = Server::start_engine(&config)?;
     Ok(server.run(stop).await?)
 }
 

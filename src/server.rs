@@ -18,6 +18,7 @@ use actix::{Actor, Addr};
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
+use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -56,10 +57,10 @@ pub enum StartError {
 
 /// A service that answers requests.
 pub struct Server {
-    api: Listener,
-    /// The engine's own port, which only `dev` opens.
-    electric: Option<Listener>,
-    writer: Addr<Writer>,
+    /// The API, if there is one, and the engine's own port.
+    listeners: Vec<Listener>,
+    /// Only with the API.
+    writer: Option<Addr<Writer>>,
     engine: Running,
 }
 
@@ -76,22 +77,26 @@ impl Server {
         let (engine, running) = Engine::start(&config.engine, postgres.clone(), postgres)?;
         let source = Data::new(Source::Engine(engine));
         let state = Data::new(AgentState { database, writer: writer.clone() });
-        let api = listen_api(config, state, source.clone())?;
-        let electric = match config.server.engine_listen {
-            Some(address) => Some(listen_electric(address, Access::Open, source)?),
-            None => None,
-        };
-        Ok(Self { api, electric, writer, engine: running })
+        let mut listeners = vec![listen_api(config, state, source.clone())?];
+        if let Some(address) = config.server.engine_listen {
+            listeners.push(listen_electric(address, Access::Open, source)?);
+        }
+        Ok(Self { listeners, writer: Some(writer), engine: running })
     }
 
-    /// Where the API listens; tells the port where the configuration left it open.
-    pub fn address(&self) -> SocketAddr {
-        self.api.address
+    /// Starts the engine alone, on its own port. To be called as [`Server::start`].
+    pub fn start_engine(config: &ElectricConfig) -> Result<Self, StartError> {
+        let replication = Postgres::from_url(config.database_url.expose_secret())?;
+        let queries = Postgres::from_url(config.pooled_database_url.expose_secret())?;
+        let (engine, running) = Engine::start(&config.engine, replication, queries)?;
+        let access = config.secret.clone().map_or(Access::Open, Access::Secret);
+        let listeners = vec![listen_electric(config.listen, access, Data::new(Source::Engine(engine)))?];
+        Ok(Self { listeners, writer: None, engine: running })
     }
 
-    /// Where the engine's own port is, if it has one.
-    pub fn engine_address(&self) -> Option<SocketAddr> {
-        self.electric.as_ref().map(|electric| electric.address)
+    /// Where it listens, the API first; tells the ports where the configuration left them open.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|listener| listener.address).collect()
     }
 
     /// Serves until told to stop, or until the engine fails for good; then stops everything, in order.
@@ -104,60 +109,16 @@ impl Server {
             () = stop.cancelled() => None,
             failure = self.engine.failed() => Some(failure),
         };
-        self.api.refuse().await;
-        if let Some(electric) = &self.electric {
-            electric.refuse().await;
+        for listener in &self.listeners {
+            listener.refuse().await;
         }
         self.engine.end_readers();
-        let electric = async {
-            if let Some(electric) = self.electric {
-                electric.stop().await;
-            }
-        };
-        tokio::join!(self.api.stop(), electric);
-        // A Postgres that does not answer must not hold the stop: what is in flight then is lost with
-        // nobody told that it was done.
-        let _ = tokio::time::timeout(WRITER_GRACE, self.writer.send(Drain)).await;
-        match failed {
-            Some(failure) => Err(failure),
-            None => {
-                self.engine.stop(ENGINE_GRACE).await;
-                Ok(())
-            }
+        join_all(self.listeners.into_iter().map(Listener::stop)).await;
+        if let Some(writer) = self.writer {
+            // A Postgres that does not answer must not hold the stop: what is in flight then is lost with
+            // nobody told that it was done.
+            let _ = tokio::time::timeout(WRITER_GRACE, writer.send(Drain)).await;
         }
-    }
-}
-
-/// The engine alone.
-pub struct EngineServer {
-    electric: Listener,
-    engine: Running,
-}
-
-impl EngineServer {
-    /// Starts the engine on its own port. To be called inside an actix system on a multi-thread runtime.
-    pub fn start(config: &ElectricConfig) -> Result<Self, StartError> {
-        let replication = Postgres::from_url(config.database_url.expose_secret())?;
-        let queries = Postgres::from_url(config.pooled_database_url.expose_secret())?;
-        let (engine, running) = Engine::start(&config.engine, replication, queries)?;
-        let access = config.secret.clone().map_or(Access::Open, Access::Secret);
-        let electric = listen_electric(config.listen, access, Data::new(Source::Engine(engine)))?;
-        Ok(Self { electric, engine: running })
-    }
-
-    /// Serves until told to stop, or until the engine fails for good.
-    ///
-    /// # Errors
-    /// Why the engine failed, in one sentence with the cure.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), EngineError> {
-        let failed = tokio::select! {
-            biased;
-            () = stop.cancelled() => None,
-            failure = self.engine.failed() => Some(failure),
-        };
-        self.electric.refuse().await;
-        self.engine.end_readers();
-        self.electric.stop().await;
         match failed {
             Some(failure) => Err(failure),
             None => {

@@ -89,20 +89,20 @@ async fn serve(config: &Config, cluster: &Cluster, stop: CancellationToken) -> a
         return Ok(());
     }
     let server = Server::start(config).await?;
-    println!("{}", welcome(server.address(), server.engine_address(), &cluster.url(DATABASE), cluster.dir()));
+    println!("{}", welcome(&server.addresses(), &cluster.url(DATABASE), cluster.dir()));
     Ok(server.run(stop).await?)
 }
 
 /// What to open, and what to try first.
-fn welcome(api: SocketAddr, engine: Option<SocketAddr>, url: &str, data: &Path) -> String {
-    let engine = engine.map(|engine| format!("http://{engine}/v1/shape")).unwrap_or_default();
+fn welcome(addresses: &[SocketAddr], url: &str, data: &Path) -> String {
+    let [api, engine] = addresses else { return String::new() };
     let data = data.display();
     format!(
         "
 plue-sync runs, open to everybody on this machine and to nobody else.
 
   API       http://{api}
-  engine    {engine}   (as the Electric service)
+  engine    http://{engine}/v1/shape   (as the Electric service)
   Postgres  {url}   (its data: {data})
 
 Create a session, then read all of them as a shape:

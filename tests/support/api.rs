@@ -49,7 +49,7 @@ impl Api {
         let environment: Environment = usual.iter().chain(settings).copied().collect();
         let config = Config::load(None, &environment).expect("the test's settings");
         let server = Server::start(&config).await.expect("a start");
-        let (address, stop) = (server.address(), CancellationToken::new());
+        let (address, stop) = (server.addresses()[0], CancellationToken::new());
         let running = actix_web::rt::spawn(server.run(stop.clone()));
         let client = awc::Client::builder().timeout(Duration::from_secs(30)).finish();
         Self { address, stop, running, client, _storage: storage }
