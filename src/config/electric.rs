@@ -17,11 +17,10 @@ const DEFAULT_PORT: u16 = 3000;
 const DEFAULT_STORAGE_DIR: &str = "./persistent";
 
 /// What [`ElectricConfig::from_environment`] reads.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 14] = [
     "ELECTRIC_CACHE_MAX_AGE",
     "ELECTRIC_CACHE_STALE_AGE",
     "ELECTRIC_DB_POOL_SIZE",
-    "ELECTRIC_ENABLE_INTEGRATION_TESTING",
     "ELECTRIC_INSECURE",
     "ELECTRIC_LISTEN_ON_IPV6",
     "ELECTRIC_LONG_POLL_TIMEOUT",
@@ -45,8 +44,6 @@ pub struct ElectricConfig {
     pub pooled_database_url: SecretString,
     /// Every request must carry it as `secret`; `None` if the operator asked for an open server.
     pub secret: Option<SecretString>,
-    /// Whether `DELETE /v1/shape` is allowed.
-    pub allow_delete: bool,
     pub engine: EngineConfig,
     /// Names that are set and have no effect here.
     pub unsupported: Vec<String>,
@@ -70,13 +67,11 @@ impl ElectricConfig {
         let on_ipv6 = read(environment, "ELECTRIC_LISTEN_ON_IPV6", "true or false")?.unwrap_or(false);
         let address = if on_ipv6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
         let port = read(environment, "ELECTRIC_PORT", "a port")?.unwrap_or(DEFAULT_PORT);
-        let allow_delete = read(environment, "ELECTRIC_ENABLE_INTEGRATION_TESTING", "true or false")?.unwrap_or(false);
         Ok(Self {
             listen: SocketAddr::new(address, port),
             database_url: database_url.into(),
             pooled_database_url: pooled.into(),
             secret: secret.map(SecretString::from),
-            allow_delete,
             engine: engine(environment)?,
             unsupported: unsupported(environment),
         })

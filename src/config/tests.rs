@@ -189,7 +189,7 @@ fn the_engine_takes_the_names_of_the_electric_service() {
     assert_eq!(config.listen.to_string(), "0.0.0.0:3000");
     assert_eq!(config.engine.storage_dir, Path::new("./persistent"));
     assert_eq!(config.pooled_database_url.expose_secret(), "postgresql://db/x");
-    assert!(config.secret.is_none() && !config.allow_delete && config.unsupported.is_empty());
+    assert!(config.secret.is_none() && config.unsupported.is_empty());
 
     let config = electric([
         ("ELECTRIC_SECRET", "s"),
@@ -210,7 +210,6 @@ fn the_engine_takes_the_names_of_the_electric_service() {
     assert_eq!(config.listen.to_string(), "[::]:3001");
     assert_eq!(config.pooled_database_url.expose_secret(), "postgresql://pool/x");
     assert_eq!(config.secret.as_ref().map(ExposeSecret::expose_secret), Some("s"));
-    assert!(config.allow_delete);
     assert_eq!(config.engine.storage_dir, Path::new("/var/lib/shapes"));
     assert_eq!(config.engine.long_poll_timeout, Duration::from_millis(1500));
     assert_eq!(config.engine.chunk_bytes, 1000);
@@ -218,7 +217,7 @@ fn the_engine_takes_the_names_of_the_electric_service() {
     assert_eq!(config.engine.cache_stale_age, Duration::from_secs(6));
     assert_eq!(config.engine.pool_size, 3);
     assert_eq!(config.engine.stream_id, "second");
-    assert_eq!(config.unsupported, ["ELECTRIC_MAX_SHAPES"]);
+    assert_eq!(config.unsupported, ["ELECTRIC_ENABLE_INTEGRATION_TESTING", "ELECTRIC_MAX_SHAPES"]);
 }
 
 #[test]
