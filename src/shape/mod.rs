@@ -10,6 +10,7 @@ mod offset;
 mod query;
 mod request;
 mod response;
+mod subset;
 
 pub use handle::Handle;
 pub use health::Health;
@@ -17,5 +18,6 @@ pub use identifier::{TableName, parse_columns, parse_relation, quote_identifier}
 pub use lsn::{InvalidLsn, Lsn};
 pub use offset::{Offset, Requested};
 pub use query::{Given, Malformed, Query};
-pub use request::{Invalid, Live, MissingOffset, Replica, ShapeRequest};
+pub use request::{Invalid, Live, LogMode, MissingOffset, Replica, ShapeRequest};
 pub use response::{Admission, Answer, Body, BrokenStream, CachePolicy, DEFAULT_CACHE_CONTROL, LogHead};
+pub use subset::Subset;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::query::{Given, Query};
-use super::{Handle, Offset, Requested, TableName};
+use super::{Handle, Offset, Requested, Subset, TableName};
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +38,9 @@ pub struct ShapeRequest {
     /// The values of `$1`, `$2`, ... in order; empty without `where`.
     pub params: Vec<String>,
     pub replica: Replica,
+    pub log: LogMode,
+    /// Part of the shape's rows instead of its log.
+    pub subset: Option<Subset>,
     /// Entity tags of `If-None-Match`, without quotes.
     pub if_none_match: Vec<String>,
 }
@@ -60,6 +63,15 @@ pub enum Replica {
     Default,
     /// Whole rows, with the old values of an update.
     Full,
+}
+
+/// What a shape's log holds (protocol, 2.1 and 6.2). Part of the shape's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum LogMode {
+    /// The rows that were there at its beginning, and then the changes.
+    Full,
+    /// The changes alone: rows are asked for by subsets.
+    ChangesOnly,
 }
 
 /// What a request without `offset` means.
@@ -99,6 +111,8 @@ impl ShapeRequest {
             filter: fields.filter,
             params,
             replica: fields.replica,
+            log: LogMode::Full,
+            subset: None,
             if_none_match: if_none_match.map(entity_tags).unwrap_or_default(),
         })
     }

@@ -18,6 +18,8 @@ fn plain(table: &str) -> ShapeRequest {
         filter: None,
         params: Vec::new(),
         replica: Replica::Default,
+        log: super::LogMode::Full,
+        subset: None,
         if_none_match: Vec::new(),
     }
 }
