@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::catalog::Catalog;
-use super::collector::{ApplyError, Command, Worker};
+use super::collector::{ApplyError, Command, Reads, Worker};
 use super::replication::{Connection, Frame, ReplicationError, SetUpError, Stream};
 use super::replication::{Identity, InvalidStreamId, Ready, SetUp, set_up};
 use super::shape::Files;
@@ -213,7 +213,12 @@ impl Sessions {
         let Recovered { store, thread, identity, position, shapes, next_number } =
             recovered.map_err(|error| RecoverError::Disk(std::io::Error::other(error)))??;
         let catalog = Arc::new(Catalog::new(shapes, next_number, chunk_bytes));
-        let worker = Worker::new(catalog, store.clone(), Arc::clone(&self.state.processed));
+        let reads = Reads {
+            connections: self.state.connections.clone(),
+            collector: self.state.collector.clone(),
+            timeout: self.state.snapshot_timeout,
+        };
+        let worker = Worker::new(catalog, store.clone(), Arc::clone(&self.state.processed), reads);
         worker.reach(position);
         let durable = store.durable();
         Ok(Running { worker, store, thread, identity, durable, asked_visible: Instant::now(), has_streamed: false })
@@ -360,6 +365,7 @@ impl Running {
             Frame::Data { payload } => self.worker.apply(payload).await?,
             Frame::KeepAlive { wal_end, reply_requested } if self.worker.is_between_transactions() => {
                 self.worker.reach(wal_end);
+                self.worker.advance_nodes().await?;
                 if reply_requested || wal_end > *self.durable.borrow() {
                     self.store.position(wal_end, reply_requested)?;
                 }

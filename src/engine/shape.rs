@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::definition::{Chosen, Selection};
 use super::entry::Projection;
@@ -12,7 +13,7 @@ use super::filter::Filter;
 use super::log::Log;
 use super::snapshot::Snapshot;
 use super::tables::Table;
-use crate::shape::{Handle, Replica};
+use crate::shape::{Handle, Lsn, Replica};
 
 /// What a shape shows: one table, a condition, columns, and how much of old rows.
 #[derive(Debug, Clone)]
@@ -63,6 +64,11 @@ impl Definition {
         &self.identity
     }
 
+    /// Whether its condition reads other tables.
+    pub fn has_subqueries(&self) -> bool {
+        self.condition.as_ref().is_some_and(|condition| condition.filter.alternatives().is_some())
+    }
+
     /// Which columns its messages show.
     pub fn projection(&self) -> Projection {
         Projection { columns: self.columns.clone(), replica: self.replica }
@@ -74,13 +80,6 @@ impl Definition {
     /// shape that shows all columns must still do so (protocol, 7.5).
     pub fn survives(&self, now: &Table) -> bool {
         let before = &*self.table;
-        let same_column = |at: &usize| {
-            let column = &before.columns[*at];
-            now.column(&column.name).is_some_and(|found| {
-                let found = &now.columns[found];
-                (found.type_oid, found.type_modifier) == (column.type_oid, column.type_modifier)
-            })
-        };
         let key = |table: &Table| table.key.iter().map(|at| table.columns[*at].name.clone()).collect::<Vec<_>>();
         let used = self.condition.iter().flat_map(|condition| condition.filter.columns());
         before.oid == now.oid
@@ -88,7 +87,7 @@ impl Definition {
             && key(before) == key(now)
             && before.has_primary_key == now.has_primary_key
             && (self.selection.chosen == Chosen::Listed || before.columns.len() == now.columns.len())
-            && self.columns.iter().chain(used).all(same_column)
+            && before.has_same_columns(now, self.columns.iter().chain(used))
     }
 
     /// The form that the catalogue keeps.
@@ -133,6 +132,8 @@ pub struct Shape {
     pub definition: Definition,
     pub snapshot: Snapshot,
     pub log: Log,
+    /// How much readers may be told that they have.
+    pub held: Held,
     /// The table as it is now, for the schema header: nullability may change without ending the shape.
     table_now: Mutex<Arc<Table>>,
 }
@@ -141,7 +142,7 @@ impl Shape {
     /// A shape with the given snapshot and log.
     pub fn new(number: u64, handle: Handle, definition: Definition, snapshot: Snapshot, log: Log) -> Self {
         let table_now = Mutex::new(Arc::clone(&definition.table));
-        Self { number, handle, definition, snapshot, log, table_now }
+        Self { number, handle, definition, snapshot, log, held: Held::default(), table_now }
     }
 
     /// The table as it was last seen.
@@ -152,6 +153,71 @@ impl Shape {
     /// Notes how the table looks now.
     pub fn set_table_now(&self, table: Arc<Table>) {
         *self.table_now.lock() = table;
+    }
+}
+
+/// Keeps readers from being told that they have everything up to a position, while something before it is still to come.
+///
+/// Only shapes with subqueries are ever held.
+#[derive(Debug, Default)]
+pub struct Held {
+    state: Mutex<HeldState>,
+}
+
+#[derive(Debug, Default)]
+struct HeldState {
+    /// Everything before it can be read. Means something only while one of the others does.
+    at: Lsn,
+    /// Nodes that wait for rows.
+    nodes: SmallVec<[u64; 2]>,
+    /// Entries on their way to the disk.
+    writes: usize,
+}
+
+impl Held {
+    /// A node that the shape needs waits; everything before `at` can be read.
+    pub fn hold(&self, node: u64, at: Lsn) {
+        let mut state = self.state.lock();
+        state.begin(at);
+        if !state.nodes.contains(&node) {
+            state.nodes.push(node);
+        }
+    }
+
+    /// A node waits no more.
+    pub fn release(&self, node: u64) {
+        self.state.lock().nodes.retain(|held| *held != node);
+    }
+
+    /// Entries are on their way to the disk; everything before `at` can be read.
+    pub fn begin_write(&self, at: Lsn) {
+        let mut state = self.state.lock();
+        state.begin(at);
+        state.writes += 1;
+    }
+
+    /// They can be read.
+    pub fn end_write(&self) {
+        let mut state = self.state.lock();
+        state.writes = state.writes.saturating_sub(1);
+    }
+
+    /// What readers may be told of, if everything before `processed` has been followed.
+    pub fn limit(&self, processed: Lsn) -> Lsn {
+        let state = self.state.lock();
+        if state.is_idle() { processed } else { processed.min(state.at) }
+    }
+}
+
+impl HeldState {
+    fn begin(&mut self, at: Lsn) {
+        if self.is_idle() {
+            self.at = at;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.nodes.is_empty() && self.writes == 0
     }
 }
 

@@ -27,7 +27,7 @@ pub use recover::{RecoverError, Recovered, recover};
 use records::{Change, Record, Records};
 use worker::Worker;
 
-use super::log::{Journal, Reference};
+use super::log::{Entry, Journal, Reference};
 use super::replication::Identity;
 use super::shape::{Files, Shape};
 use super::snapshot::Failure;
@@ -52,6 +52,38 @@ pub struct Transaction {
     pub entries: Vec<Shared>,
     /// The shapes whose logs have grown.
     pub shapes: Vec<Arc<Shape>>,
+    /// What readers see only when it is on disk, because the stream would not tell it the same again.
+    pub held: Held,
+}
+
+/// Entries of shapes with subqueries.
+#[derive(Debug, Default)]
+pub struct Held {
+    pub entries: Vec<(Arc<Shape>, Vec<Entry>)>,
+    /// Shapes, each with a node below it that waits no more.
+    pub released: Vec<(Arc<Shape>, u64)>,
+}
+
+impl Held {
+    /// Lets readers see it.
+    fn show(self) -> impl Iterator<Item = Arc<Shape>> {
+        for (shape, entries) in &self.entries {
+            shape.log.append(entries.iter().cloned());
+            shape.held.end_write();
+        }
+        for (shape, node) in self.released {
+            shape.held.release(node);
+        }
+        self.entries.into_iter().map(|(shape, _)| shape)
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.iter().flat_map(|(_, entries)| entries).map(Entry::len).sum()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.released.is_empty()
+    }
 }
 
 /// One entry for many shapes.
@@ -105,6 +137,7 @@ impl Store {
     /// Gives a transaction to be written; waits while too much is waiting already.
     pub async fn transaction(&self, transaction: Transaction) -> Result<(), Stopped> {
         let bytes: usize = transaction.entries.iter().map(|entry| entry.json.len() + 16 * entry.shapes.len()).sum();
+        let bytes = bytes + transaction.held.bytes();
         let permits = bytes.clamp(1, QUEUE_BYTES) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| Stopped)?;
         self.commands.send(Command::Transaction(transaction, room)).map_err(|_| Stopped)

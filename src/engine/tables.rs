@@ -28,6 +28,24 @@ impl Table {
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
+
+    /// Whether another layout has these columns by name, with the same types.
+    pub fn has_same_columns<'a>(&self, other: &Self, positions: impl IntoIterator<Item = &'a usize>) -> bool {
+        positions.into_iter().all(|at| {
+            let column = &self.columns[*at];
+            other.column(&column.name).is_some_and(|found| {
+                let found = &other.columns[found];
+                (found.type_oid, found.type_modifier) == (column.type_oid, column.type_modifier)
+            })
+        })
+    }
+
+    /// What a query reads its rows from.
+    ///
+    /// `ONLY`: the stream tells of each child of an inheritance tree as a table of its own.
+    pub fn from(&self) -> String {
+        format!("ONLY {}", self.name.quoted())
+    }
 }
 
 /// One column of a table.

@@ -14,12 +14,14 @@ mod tap;
 mod worker;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::pool::Connections;
 use super::shape::Shape;
 use super::snapshot::{Failure, Mark};
+use super::subquery::{Arrived, Count, Join, Order, read};
 use super::tables::Table;
 
 pub use worker::{ApplyError, Worker};
@@ -31,6 +33,22 @@ const QUEUE: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Collector {
     commands: mpsc::Sender<Command>,
+}
+
+/// Starts reads of rows for nodes.
+#[derive(Debug, Clone)]
+pub struct Reads {
+    pub connections: Connections,
+    pub collector: Collector,
+    /// For one read.
+    pub timeout: Duration,
+}
+
+impl Reads {
+    /// Reads rows in a task of its own: the stream must not wait for it.
+    fn start(&self, order: Order) {
+        tokio::spawn(read::fetch(self.connections.clone(), self.collector.clone(), order, self.timeout));
+    }
 }
 
 /// Whether a snapshot can be joined to the stream.
@@ -61,6 +79,12 @@ pub enum Command {
     SnapshotTaken(u64, Mark, oneshot::Sender<Result<Verdict, Failure>>),
     /// The shape's snapshot is whole and synced: into the catalogue with it.
     Finish(Arc<Shape>, Vec<u64>, oneshot::Sender<Result<(), Failure>>),
+    /// Which subqueries of a shape nobody has counted yet.
+    Plan(u64, oneshot::Sender<Vec<Count>>),
+    /// What a shape with subqueries begins with has been read.
+    Join(u64, Join, oneshot::Sender<Result<Verdict, Failure>>),
+    /// Rows of values that moved have been read for a node, or could not be.
+    RowsArrived(u64, u64, Result<Arrived, Failure>),
     /// The shape is over.
     End(Arc<Shape>),
     /// Everything that this mark contains is visible to snapshots taken from now on.
@@ -95,6 +119,21 @@ impl Collector {
     /// Joins the snapshot of a registered shape to the stream.
     pub async fn snapshot_taken(&self, number: u64, mark: Mark) -> Result<Verdict, Failure> {
         self.ask(|reply| Command::SnapshotTaken(number, mark, reply)).await?
+    }
+
+    /// The subqueries of a registered shape that it has to count.
+    pub async fn plan(&self, number: u64) -> Result<Vec<Count>, Failure> {
+        self.ask(|reply| Command::Plan(number, reply)).await
+    }
+
+    /// Joins a registered shape with subqueries to the stream, once that has come to where its rows were read.
+    pub async fn join(&self, number: u64, join: Join) -> Result<Verdict, Failure> {
+        self.ask(|reply| Command::Join(number, join, reply)).await?
+    }
+
+    /// Gives a node the rows that it has asked for.
+    pub async fn rows_arrived(&self, number: u64, round: u64, rows: Result<Arrived, Failure>) {
+        self.tell(Command::RowsArrived(number, round, rows)).await;
     }
 
     /// Puts a shape whose snapshot is whole into the catalogue, durably, unless it has ended meanwhile.

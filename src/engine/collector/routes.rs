@@ -15,6 +15,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::engine::entry::{Encoder, Operation, Position, Projection};
 use crate::engine::filter::{Filter, Index};
 use crate::engine::replication::pgoutput::Relation;
+use crate::engine::subquery::RowChange;
 use crate::engine::shape::{Definition, Shape};
 use crate::engine::tables::{Column, Table};
 use crate::shape::{Lsn, Offset};
@@ -33,16 +34,26 @@ pub struct Source {
     /// Shapes that cannot follow the rows as the stream sends them now.
     broken: Vec<u64>,
     index: Index,
-    conditions: Vec<Option<Condition>>,
+    conditions: Vec<Option<Listener>>,
     /// Places in `conditions` by the condition's text.
     by_text: HashMap<Option<String>, usize>,
     free: Vec<usize>,
     /// For each shape the places of its condition and its projection.
     shapes: HashMap<u64, (usize, usize)>,
+    /// Nodes of shapes with subqueries, each with the place of its condition.
+    nodes: HashMap<u64, usize>,
     projections: Vec<(Projection, Encoder)>,
     /// Changes of this table in the transaction at hand.
     changes: u64,
     in_transaction: u64,
+}
+
+/// Who listens to rows that a condition may hold for.
+#[derive(Debug)]
+enum Listener {
+    Shapes(Condition),
+    /// A query that is followed elsewhere: it judges rows itself.
+    Node(u64),
 }
 
 #[derive(Debug)]
@@ -85,20 +96,29 @@ impl Source {
             by_text: HashMap::new(),
             free: Vec::new(),
             shapes: HashMap::new(),
+            nodes: HashMap::new(),
             projections: Vec::new(),
             changes: 0,
             in_transaction: 0,
         }
     }
 
-    /// Whether no shape is left.
+    /// Whether nobody listens.
     pub fn is_empty(&self) -> bool {
-        self.shapes.is_empty()
+        self.shapes.is_empty() && self.nodes.is_empty()
     }
 
-    /// The numbers of all shapes.
-    pub fn shapes(&self) -> Vec<u64> {
-        self.shapes.keys().copied().collect()
+    /// The numbers of all shapes and nodes.
+    pub fn listeners(&self) -> Vec<u64> {
+        self.shapes.keys().chain(self.nodes.keys()).copied().collect()
+    }
+
+    /// Adds a node, which listens to rows that its filter may hold for.
+    pub fn insert_node(&mut self, number: u64, filter: Option<&Arc<Filter>>) {
+        let id = self.free_place();
+        self.conditions[id] = Some(Listener::Node(number));
+        self.index.insert(id, filter);
+        self.nodes.insert(number, id);
     }
 
     /// Adds a shape.
@@ -106,28 +126,42 @@ impl Source {
         let projection = self.projection(&shape.definition);
         let id = self.condition(shape.definition.condition.as_ref().map(|condition| &condition.filter));
         self.shapes.insert(shape.number, (id, projection));
-        let Some(condition) = &mut self.conditions[id] else { return };
+        let Some(Listener::Shapes(condition)) = &mut self.conditions[id] else { return };
         match condition.groups.iter_mut().find(|(found, _)| *found == projection) {
             Some((_, numbers)) => numbers.push(shape.number),
             None => condition.groups.push((projection, vec![shape.number])),
         }
     }
 
-    /// Takes a shape out.
+    /// Takes a shape or a node out.
     pub fn remove(&mut self, number: u64) {
         self.broken.retain(|broken| *broken != number);
+        if let Some(id) = self.nodes.remove(&number) {
+            self.forget(id);
+        }
         let Some((id, projection)) = self.shapes.remove(&number) else { return };
-        let Some(condition) = &mut self.conditions[id] else { return };
+        let Some(Listener::Shapes(condition)) = &mut self.conditions[id] else { return };
         for (_, numbers) in condition.groups.iter_mut().filter(|(found, _)| *found == projection) {
             numbers.retain(|found| *found != number);
         }
         condition.groups.retain(|(_, numbers)| !numbers.is_empty());
         if condition.groups.is_empty() {
             self.by_text.remove(&text(condition.filter.as_ref()));
-            self.conditions[id] = None;
-            self.index.remove(id);
-            self.free.push(id);
+            self.forget(id);
         }
+    }
+
+    fn forget(&mut self, id: usize) {
+        self.conditions[id] = None;
+        self.index.remove(id);
+        self.free.push(id);
+    }
+
+    fn free_place(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.conditions.push(None);
+            self.conditions.len() - 1
+        })
     }
 
     fn projection(&mut self, definition: &Definition) -> usize {
@@ -145,11 +179,8 @@ impl Source {
         if let Some(id) = self.by_text.get(&text) {
             return *id;
         }
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.conditions.push(None);
-            self.conditions.len() - 1
-        });
-        self.conditions[id] = Some(Condition { filter: filter.cloned(), groups: Vec::new() });
+        let id = self.free_place();
+        self.conditions[id] = Some(Listener::Shapes(Condition { filter: filter.cloned(), groups: Vec::new() }));
         self.index.insert(id, filter);
         self.by_text.insert(text, id);
         id
@@ -165,8 +196,13 @@ impl Source {
         self.now = table;
     }
 
-    /// Takes note of how the stream sends rows from now on, and which of `shapes` can follow that.
-    pub fn follow<'a>(&mut self, relation: &Relation, shapes: impl IntoIterator<Item = &'a Arc<Shape>>) {
+    /// Takes note of how the stream sends rows from now on, and which of `listeners` can follow that.
+    pub fn follow(
+        &mut self,
+        relation: &Relation,
+        listeners: impl IntoIterator<Item = u64>,
+        survives: impl Fn(u64, &Table) -> bool,
+    ) {
         let place = |column: &Column| {
             relation.columns.iter().position(|found| {
                 found.name == column.name
@@ -175,10 +211,10 @@ impl Source {
         };
         let layout: Vec<_> = self.table.columns.iter().map(place).collect();
         let now = self.as_table(relation);
-        for shape in shapes {
-            self.broken.retain(|broken| *broken != shape.number);
-            if !shape.definition.survives(&now) {
-                self.broken.push(shape.number);
+        for number in listeners {
+            self.broken.retain(|broken| *broken != number);
+            if !survives(number, &now) {
+                self.broken.push(number);
             }
         }
         let same =
@@ -217,7 +253,7 @@ impl Source {
         now
     }
 
-    /// The shapes that cannot follow the rows as they are now.
+    /// The shapes and nodes that cannot follow the rows as they are now.
     pub fn broken(&self) -> &[u64] {
         &self.broken
     }
@@ -227,13 +263,14 @@ impl Source {
         Some(layout.iter().map(|place| place.and_then(|at| row.get(at).cloned().flatten())).collect())
     }
 
-    /// Adds what a change tells the shapes to `entries`, and gives each shape's number and message to `tell`.
+    /// Adds what a change tells the shapes to `entries`, gives each shape's number and message to `tell`, and the change itself to each node.
     pub fn change(
         &mut self,
         change: &Change,
         at: InTransaction,
         entries: &mut Vec<(Offset, Bytes)>,
         mut tell: impl FnMut(u64, u32),
+        mut pass: impl FnMut(u64, Arc<RowChange>),
     ) {
         if self.in_transaction != at.serial {
             (self.in_transaction, self.changes) = (at.serial, 0);
@@ -248,7 +285,17 @@ impl Source {
         let mut found = Vec::new();
         self.index.candidates(old.map(Vec::as_slice), new.map(Vec::as_slice), &mut found);
         let mut encoded: HashMap<(usize, Operation), Encoded> = HashMap::new();
-        for condition in found.into_iter().filter_map(|id| self.conditions.get(id)?.as_ref()) {
+        let mut shared = None;
+        for listener in found.into_iter().filter_map(|id| self.conditions.get(id)?.as_ref()) {
+            let condition = match listener {
+                Listener::Shapes(condition) => condition,
+                Listener::Node(number) => {
+                    let change =
+                        shared.get_or_insert_with(|| Arc::new(RowChange { op, old: old.cloned(), new: new.cloned() }));
+                    pass(*number, Arc::clone(change));
+                    continue;
+                }
+            };
             let matches = |row: Option<&Row>| {
                 row.is_some_and(|row| condition.filter.as_ref().is_none_or(|filter| filter.matches(row)))
             };

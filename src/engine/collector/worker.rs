@@ -1,22 +1,27 @@
 //! The collector's state, and what each message of the stream does to it.
 
 mod commands;
+mod nodes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tracing::{info, warn};
 
 use super::routes::{Change, InTransaction, Row, Source};
+use super::Reads;
 use super::tap::{Buffered, Phase, Tap};
 use crate::engine::catalog::Catalog;
 use crate::engine::log::Reference;
 use crate::engine::replication::DecodeError;
 use crate::engine::replication::pgoutput::{self, Field, Message, MissingValue, Old, Relation, Tuple};
+use crate::engine::shape::Shape;
 use crate::engine::snapshot::{Failure, widen};
 use crate::engine::store::{Shared, Stopped, Store, Transaction};
+use crate::engine::subquery::{Graph, RowChange};
+use crate::engine::tables::Table;
 use crate::shape::{Lsn, Offset};
 
 /// Transactions kept because a snapshot may not contain them yet; more, and Postgres is asked what it shows.
@@ -47,6 +52,9 @@ pub struct Worker {
     /// By relation; more than one while shapes of different layouts are there.
     sources: HashMap<u32, Vec<Source>>,
     taps: HashMap<u64, Tap>,
+    /// Shapes with subqueries.
+    graph: Graph,
+    reads: Reads,
     /// As the stream described them last, since it began.
     relations: HashMap<u32, Relation>,
     current: Option<Current>,
@@ -70,6 +78,10 @@ struct Current {
     /// Of all entries so far, also those that were given up.
     bytes: usize,
     touched: Vec<u64>,
+    /// Changes that nodes judge themselves,
+    passed: HashMap<u64, Vec<Arc<RowChange>>>,
+    /// and nodes that cannot follow this transaction.
+    lost: HashSet<u64>,
 }
 
 impl Current {
@@ -82,18 +94,21 @@ impl Current {
             }
         }
         self.entries = Vec::new();
+        self.lost.extend(self.passed.drain().map(|(number, _)| number));
     }
 }
 
 impl Worker {
     /// A collector of the shapes that `catalog` has.
-    pub fn new(catalog: Arc<Catalog>, store: Store, processed: Arc<AtomicU64>) -> Self {
+    pub fn new(catalog: Arc<Catalog>, store: Store, processed: Arc<AtomicU64>, reads: Reads) -> Self {
         let mut worker = Self {
             catalog: Arc::clone(&catalog),
             store,
             processed,
             sources: HashMap::new(),
             taps: HashMap::new(),
+            graph: Graph::default(),
+            reads,
             relations: HashMap::new(),
             current: None,
             serial: 0,
@@ -103,7 +118,9 @@ impl Worker {
             reserved: catalog.next_number(),
         };
         for shape in catalog.shapes() {
-            if let Some(mark) = shape.snapshot.mark() {
+            if shape.definition.has_subqueries() {
+                worker.add_node(&shape);
+            } else if let Some(mark) = shape.snapshot.mark() {
                 worker.add(Tap::recovered(shape, mark));
             }
         }
@@ -192,13 +209,21 @@ impl Worker {
         self.newest_committed = self.newest_committed.max(wide);
         self.earlier.push(wide);
         let at = InTransaction { commit, xid, serial: self.serial };
-        self.current = Some(Current { at, xid: wide, entries: Vec::new(), bytes: 0, touched: Vec::new() });
+        self.current = Some(Current {
+            at,
+            xid: wide,
+            entries: Vec::new(),
+            bytes: 0,
+            touched: Vec::new(),
+            passed: HashMap::new(),
+            lost: HashSet::new(),
+        });
     }
 
     fn follow(&mut self, relation: Relation) {
-        for source in self.sources.get_mut(&relation.oid).into_iter().flatten() {
-            let shapes = source.shapes().into_iter().filter_map(|number| Some(&self.taps.get(&number)?.shape));
-            source.follow(&relation, shapes.collect::<Vec<_>>());
+        let Self { sources, taps, graph, .. } = self;
+        for source in sources.get_mut(&relation.oid).into_iter().flatten() {
+            source.follow(&relation, source.listeners(), |number, now| survives(taps, graph, number, now));
         }
         self.relations.insert(relation.oid, relation);
     }
@@ -209,15 +234,21 @@ impl Worker {
         let Self { sources, taps, current, .. } = self;
         let current = current.as_mut().ok_or(ApplyError::OutOfPlace("a change"))?;
         for source in sources.get_mut(&relation).into_iter().flatten() {
-            let touched = &mut current.touched;
+            let Current { touched, passed, lost, .. } = current;
             for number in source.broken() {
-                touch(taps, touched, *number, |tap| tap.lost = true);
+                if !touch(taps, touched, *number, |tap| tap.lost = true) {
+                    lost.insert(*number);
+                }
             }
             let before = current.entries.len();
-            source.change(&change, current.at, &mut current.entries, |number, entry| {
-                touch(taps, touched, number, |tap| tap.pending.push(entry));
-            });
-            current.bytes += current.entries[before..].iter().map(|(_, json)| json.len()).sum::<usize>();
+            let tell = |number, entry| drop(touch(taps, touched, number, |tap| tap.pending.push(entry)));
+            let mut bytes = 0;
+            let pass = |number, change: Arc<RowChange>| {
+                bytes += change.bytes();
+                passed.entry(number).or_insert_with(Vec::new).push(change);
+            };
+            source.change(&change, current.at, &mut current.entries, tell, pass);
+            current.bytes += bytes + current.entries[before..].iter().map(|(_, json)| json.len()).sum::<usize>();
         }
         if current.bytes > TRANSACTION_BYTES {
             current.give_up(taps);
@@ -239,8 +270,10 @@ impl Worker {
         let Self { sources, taps, current, .. } = self;
         let current = current.as_mut().ok_or(ApplyError::OutOfPlace("a truncation"))?;
         for source in sources.get_mut(&relation).into_iter().flatten() {
-            for number in source.shapes() {
-                touch(taps, &mut current.touched, number, |tap| tap.lost = true);
+            for number in source.listeners() {
+                if !touch(taps, &mut current.touched, number, |tap| tap.lost = true) {
+                    current.lost.insert(number);
+                }
             }
         }
         Ok(())
@@ -248,7 +281,7 @@ impl Worker {
 
     /// The transaction is whole: its entries go to the logs, at once for all of its readers, and to the store.
     async fn commit(&mut self, end: Lsn) -> Result<(), ApplyError> {
-        let Current { at, xid, entries, touched, .. } =
+        let Current { at, xid, entries, touched, passed, lost, .. } =
             self.current.take().ok_or(ApplyError::OutOfPlace("a commit"))?;
         let mut shared: Vec<Vec<Reference>> = vec![Vec::new(); entries.len()];
         let mut grown = Vec::new();
@@ -279,10 +312,12 @@ impl Worker {
         for number in ended {
             self.end(number)?;
         }
+        let held = self.follow_nodes(at, xid, passed, lost)?;
         self.reach(end);
         let shared = entries.into_iter().zip(shared).filter(|(_, shapes)| !shapes.is_empty());
         let entries = shared.map(|((offset, json), shapes)| Shared { offset, json, shapes }).collect();
-        self.store.transaction(Transaction { end, entries, shapes: grown }).await?;
+        self.store.transaction(Transaction { end, entries, shapes: grown, held }).await?;
+        self.advance_nodes().await?;
         Ok(())
     }
 
@@ -290,18 +325,40 @@ impl Worker {
     pub fn end_all(&mut self, reason: &str) -> Result<(), Stopped> {
         // No snapshot of another history will ever contain them.
         self.earlier.clear();
-        let count = self.taps.len();
+        let shapes: Vec<u64> = self.catalog.shapes().iter().map(|shape| shape.number).collect();
+        let shapes: Vec<u64> = shapes.into_iter().filter(|number| self.graph.has(*number)).collect();
+        let count = self.taps.len() + shapes.len();
         if count > 0 {
             warn!(shapes = count, "{count} shapes start over: {reason}");
         }
-        let numbers: Vec<u64> = self.taps.keys().copied().collect();
+        self.graph.restart();
+        let numbers: Vec<u64> = self.taps.keys().copied().chain(shapes).collect();
         numbers.into_iter().try_for_each(|number| self.end(number))
     }
 
     fn end(&mut self, number: u64) -> Result<(), Stopped> {
-        let Some(tap) = self.taps.remove(&number) else { return Ok(()) };
-        let shape = tap.shape;
-        let oid = shape.definition.table.oid;
+        let Some(shape) = self.take(number) else { return Ok(()) };
+        info!(shape.handle = %shape.handle, "shape {} on {} ends", shape.handle, shape.definition.table.name);
+        shape.log.begin_end();
+        self.catalog.remove(&shape);
+        shape.snapshot.fail(Failure::Changed);
+        self.store.end(shape)
+    }
+
+    /// Takes a shape away from the changes that it listened to.
+    fn take(&mut self, number: u64) -> Option<Arc<Shape>> {
+        if let Some(tap) = self.taps.remove(&number) {
+            self.leave(number, tap.shape.definition.table.oid);
+            return Some(tap.shape);
+        }
+        let shape = self.graph.shape(number)?;
+        for feed in self.graph.remove(number) {
+            self.leave(feed.number, feed.table.oid);
+        }
+        Some(shape)
+    }
+
+    fn leave(&mut self, number: u64, oid: u32) {
         if let Some(sources) = self.sources.get_mut(&oid) {
             sources.iter_mut().for_each(|source| source.remove(number));
             sources.retain(|source| !source.is_empty());
@@ -309,21 +366,22 @@ impl Worker {
                 self.sources.remove(&oid);
             }
         }
-        info!(shape.handle = %shape.handle, "shape {} on {} ends", shape.handle, shape.definition.table.name);
-        shape.log.begin_end();
-        self.catalog.remove(&shape);
-        shape.snapshot.fail(Failure::Changed);
-        self.store.end(shape)
     }
 }
 
-fn touch(taps: &mut HashMap<u64, Tap>, touched: &mut Vec<u64>, number: u64, change: impl FnOnce(&mut Tap)) {
-    if let Some(tap) = taps.get_mut(&number) {
-        if tap.pending.is_empty() && !tap.lost {
-            touched.push(number);
-        }
-        change(tap);
+/// Whether a shape or a node can go on with its table as it is `now`.
+fn survives(taps: &HashMap<u64, Tap>, graph: &Graph, number: u64, now: &Table) -> bool {
+    taps.get(&number).map_or_else(|| graph.survives(number, now), |tap| tap.shape.definition.survives(now))
+}
+
+/// Changes what a shape has been given in this transaction; false if it is none of these.
+fn touch(taps: &mut HashMap<u64, Tap>, touched: &mut Vec<u64>, number: u64, change: impl FnOnce(&mut Tap)) -> bool {
+    let Some(tap) = taps.get_mut(&number) else { return false };
+    if tap.pending.is_empty() && !tap.lost {
+        touched.push(number);
     }
+    change(tap);
+    true
 }
 
 /// The old row, if it is whole.

@@ -7,6 +7,7 @@
 
 mod copy;
 mod mark;
+mod messages;
 mod take;
 
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub use mark::{Mark, widen};
-pub use take::{Context, failure, take};
+pub use copy::fields;
+pub use messages::Messages;
+pub use take::{Context, begin, failure, flush_target, take};
 
 /// Why a shape has no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -94,7 +94,7 @@ async fn connection(connections: &Connections) -> Result<Connection<'_>, Failure
 }
 
 /// Starts the transaction; returns what it sees, and a position that everything it sees lies before.
-async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
+pub async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
     let mut begin = String::from("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;");
     // For this transaction alone: behind a pooler the next one may be on another session.
     begin.extend(OUTPUT_SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}';")));
@@ -114,16 +114,6 @@ async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
     Ok((mark, read))
 }
 
-fn select(definition: &Definition) -> String {
-    let table = &definition.table;
-    let columns = definition.columns.iter().map(|at| quote_identifier(&table.columns[*at].name));
-    let columns = columns.collect::<Vec<_>>().join(", ");
-    // ONLY: the stream tells of each child of an inheritance tree as a table of its own.
-    let from = table.name.quoted();
-    let condition = definition.condition.as_ref().map(|condition| format!(" WHERE {}", condition.filter.sql()));
-    format!("COPY (SELECT {columns} FROM ONLY {from}{}) TO STDOUT", condition.unwrap_or_default())
-}
-
 /// Copies the rows into the shape's file and returns where its chunks end.
 async fn copy_rows(
     context: &Context,
@@ -132,14 +122,12 @@ async fn copy_rows(
     path: &Path,
     deadline: Instant,
 ) -> Result<Vec<u64>, Failure> {
-    let definition = &shape.definition;
-    let selected = &definition.columns;
-    let encoder = Encoder::new(&definition.table, definition.projection());
+    let mut messages = Messages::new(shape);
     let mut file = ChunkedFile::create(path, context.chunk_bytes).await?;
-    let rows = timeout_at(deadline, client.copy_out(&select(definition))).await;
+    let rows = timeout_at(deadline, client.copy_out(&messages.query())).await;
     let rows = rows.map_err(|_| slow(context.timeout))?.map_err(|error| failure(&error))?;
     pin_mut!(rows);
-    let (mut scratch, mut message) = (Vec::new(), Vec::new());
+    let mut message = Vec::new();
     let mut patience = deadline;
     while let Some(line) = timeout_at(patience, rows.next()).await.map_err(|_| slow(context.timeout))? {
         // From the first row on, each has as long as that one had.
@@ -148,14 +136,11 @@ async fn copy_rows(
             return Err(Failure::Changed);
         }
         let line = line.map_err(|error| failure(&error))?;
-        let fields = copy::fields(&line, selected.len(), &mut scratch)
-            .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
-        let mut row: Vec<Option<&[u8]>> = vec![None; definition.table.columns.len()];
-        for (at, field) in selected.iter().zip(fields) {
-            row[*at] = field;
-        }
         message.clear();
-        encoder.snapshot_row(&mut message, &row);
+        messages
+            .write(&mut message, &line, b"")
+            .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
+        message.extend_from_slice(b"}}");
         if file.message(&message).await? {
             file.sync().await?;
             shape.snapshot.show(&file.chunk_ends);
@@ -186,7 +171,7 @@ async fn wait_for_flush(client: &Client, read: Lsn, deadline: Instant) -> Result
 ///
 /// At the start of a page the insert position lies after the page's header (24 bytes, in the first page of a
 /// segment 40), which is not written before the next record is. Segments are of 1 MiB or more.
-fn flush_target(read: Lsn) -> Lsn {
+pub fn flush_target(read: Lsn) -> Lsn {
     if read.0 % (1 << 20) == 40 {
         Lsn(read.0 - 40)
     } else if read.0 % 8192 == 24 {

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tracing::{error, warn};
 
-use super::Command;
+use super::{Command, Held};
 use super::behind::Behind;
 use super::records::{Change, Records, RecordsError};
 use super::sync::sync_folder;
-use crate::engine::log::Journal;
+use crate::engine::log::{Journal, Reference};
 use crate::engine::replication::Identity;
 use crate::engine::shape::{Files, Shape};
 use crate::shape::Lsn;
@@ -48,6 +48,7 @@ struct Batch {
     done: Vec<oneshot::Sender<()>>,
     ended: Vec<Arc<Shape>>,
     shapes: Vec<Arc<Shape>>,
+    held: Vec<Held>,
     room: Vec<OwnedSemaphorePermit>,
     bytes: u64,
 }
@@ -131,8 +132,20 @@ impl Worker {
                     self.journal.entry(entry.offset, &entry.json, &entry.shapes);
                     batch.bytes += (entry.json.len() * entry.shapes.len()) as u64;
                 }
+                for (shape, entries) in &transaction.held.entries {
+                    for entry in entries {
+                        let shapes = [Reference { shape: shape.number, last: entry.last }];
+                        self.journal.entry(entry.offset, &entry.json, &shapes);
+                        batch.bytes += entry.len() as u64;
+                    }
+                }
                 self.journal.position(transaction.end);
                 batch.shapes.extend(transaction.shapes);
+                if !transaction.held.is_empty() {
+                    batch.held.push(transaction.held);
+                    // Readers wait for it.
+                    batch.urgent = true;
+                }
                 batch.room.push(room);
             }
             Command::Position(position, urgent) => {
@@ -166,7 +179,7 @@ impl Worker {
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         if batch.since.is_none() {
             return Ok(());
         }
@@ -190,6 +203,9 @@ impl Worker {
         for done in batch.done {
             // Whoever asked may have gone.
             let _ = done.send(());
+        }
+        for held in batch.held {
+            batch.shapes.extend(held.show());
         }
         self.behind.add(batch.shapes, batch.bytes);
         for shape in &batch.ended {

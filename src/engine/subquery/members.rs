@@ -1,0 +1,189 @@
+//! What a subquery returns: its distinct values, each with the number of rows that have it.
+//!
+//! A row is `IN` it if its value is there. It is `NOT IN` it if SQL is sure that its value is not: a NULL on either side
+//! makes that unknown, unless nothing is there at all.
+
+use hashbrown::HashMap;
+
+use super::key::{Key, has_null};
+
+type Map<V> = HashMap<Key, V, foldhash::fast::RandomState>;
+
+/// The result of one subquery.
+#[derive(Debug, Default)]
+pub struct Members {
+    /// Rows by value.
+    rows: Map<u64>,
+    /// For `NOT IN`, where the left side may be NULL: for each value with some parts NULL, the values that it may equal.
+    maybe: Option<Map<u64>>,
+    /// Values with a NULL in them.
+    with_null: Vec<Key>,
+}
+
+/// What a change of the members means to those who look a value up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delta {
+    /// A value that was not there is there, or the other way round.
+    Value(Key, bool),
+    /// A value with a NULL in it came or went: for `NOT IN` that concerns rows that cannot be told by their value.
+    Null,
+}
+
+impl Members {
+    /// Nothing. `negated` if it is to answer `NOT IN`.
+    pub fn new(negated: bool) -> Self {
+        Self { rows: Map::default(), maybe: negated.then(Map::default), with_null: Vec::new() }
+    }
+
+    /// Whether a row with this value is `IN`; with `NOT IN` asked, whether it is not surely `NOT IN`.
+    pub fn has(&self, value: &[u8]) -> bool {
+        let Some(maybe) = &self.maybe else {
+            return !has_null(value) && self.rows.contains_key(value);
+        };
+        let known = if has_null(value) { maybe.contains_key(value) } else { self.rows.contains_key(value) };
+        known || self.with_null.iter().any(|member| member.may_equal(value))
+    }
+
+    /// Distinct values.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds rows with a value, or with a negative number takes them away. What that changes goes to `deltas`.
+    pub fn add(&mut self, value: Key, rows: i64, deltas: &mut Vec<Delta>) {
+        let before = self.rows.get(&value).copied().unwrap_or(0);
+        let after = before.saturating_add_signed(rows);
+        match after {
+            0 => drop(self.rows.remove(&value)),
+            _ => drop(self.rows.insert(value.clone(), after)),
+        }
+        if (before > 0) != (after > 0) {
+            self.turned(value, after > 0, deltas);
+        }
+    }
+
+    fn turned(&mut self, value: Key, there: bool, deltas: &mut Vec<Delta>) {
+        if has_null(value.as_ref()) {
+            match there {
+                true => self.with_null.push(value),
+                false => self.with_null.retain(|member| *member != value),
+            }
+            deltas.push(Delta::Null);
+            return;
+        }
+        if let Some(maybe) = &mut self.maybe {
+            for mask in 1..1_u32 << value.width() {
+                let masked = value.masked(mask);
+                let count = maybe.get(&masked).copied().unwrap_or(0);
+                let now = if there { count + 1 } else { count.saturating_sub(1) };
+                match now {
+                    0 => drop(maybe.remove(&masked)),
+                    _ => drop(maybe.insert(masked.clone(), now)),
+                }
+                if (count > 0) != (now > 0) {
+                    deltas.push(Delta::Value(masked, now > 0));
+                }
+            }
+        }
+        deltas.push(Delta::Value(value, there));
+    }
+}
+
+/// Leaves of several deltas of one value only what they come to.
+pub fn net(deltas: Vec<Delta>) -> Vec<Delta> {
+    let mut last: HashMap<Key, (usize, bool)> = HashMap::new();
+    let mut null = false;
+    for delta in deltas {
+        match delta {
+            Delta::Null => null = true,
+            Delta::Value(key, there) => {
+                let (times, now) = last.entry(key).or_insert((0, there));
+                *times += 1;
+                *now = there;
+            }
+        }
+    }
+    // Each turns the value over, so an even number of them leaves it as it was.
+    let mut net: Vec<Delta> = last
+        .into_iter()
+        .filter(|(_, (times, _))| times % 2 == 1)
+        .map(|(key, (_, there))| Delta::Value(key, there))
+        .collect();
+    net.sort_unstable_by(|one, other| match (one, other) {
+        (Delta::Value(one, _), Delta::Value(other, _)) => one.cmp(other),
+        _ => std::cmp::Ordering::Equal,
+    });
+    if null {
+        net.push(Delta::Null);
+    }
+    net
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::filter::Canonical;
+
+    fn key(parts: &[Option<&str>]) -> Key {
+        Key::of(parts.iter().map(|part| part.map(str::as_bytes)), parts.iter().map(|_| Canonical::Text))
+    }
+
+    fn members(negated: bool, values: &[&[Option<&str>]]) -> Members {
+        let mut members = Members::new(negated);
+        values.iter().for_each(|value| members.add(key(value), 1, &mut Vec::new()));
+        members
+    }
+
+    #[test]
+    fn in_means_what_it_means_in_sql() {
+        // Left side, members, IN is true, NOT IN is true. As `SELECT 1 IN (..)` says.
+        let (null, one, two) = (None, Some("1"), Some("2"));
+        type Case<'a> = (&'a [Option<&'a str>], &'a [&'a [Option<&'a str>]], bool, bool);
+        let cases: &[Case<'_>] = &[
+            (&[one], &[], false, true),
+            (&[null], &[], false, true),
+            (&[one], &[&[one]], true, false),
+            (&[one], &[&[two]], false, true),
+            (&[null], &[&[two]], false, false),
+            (&[one], &[&[null]], false, false),
+            (&[one], &[&[one], &[null]], true, false),
+            (&[null], &[&[null]], false, false),
+            (&[one, two], &[&[one, two]], true, false),
+            (&[one, two], &[&[one, one]], false, true),
+            (&[one, null], &[&[two, one]], false, true),
+            (&[one, null], &[&[one, one]], false, false),
+            (&[null, null], &[&[one, one]], false, false),
+            (&[one, two], &[&[one, null]], false, false),
+            (&[two, two], &[&[one, null]], false, true),
+            (&[null, two], &[&[one, null]], false, false),
+            (&[null, two], &[&[null, one]], false, true),
+        ];
+        for (left, right, is_in, is_not_in) in cases {
+            let left_key = key(left);
+            assert_eq!(members(false, right).has(left_key.as_ref()), *is_in, "{left:?} IN {right:?}");
+            assert_eq!(!members(true, right).has(left_key.as_ref()), *is_not_in, "{left:?} NOT IN {right:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_row_of_a_value_and_the_last_count() {
+        let mut members = Members::new(false);
+        let mut deltas = Vec::new();
+        for rows in [1, 1, -1, -1, 1, -1] {
+            members.add(key(&[Some("a")]), rows, &mut deltas);
+        }
+        let turned: Vec<bool> = deltas.iter().map(|delta| matches!(delta, Delta::Value(_, true))).collect();
+        assert_eq!(turned, [true, false, true, false]);
+        assert!(net(deltas).is_empty());
+    }
+
+    #[test]
+    fn a_negated_subquery_tells_when_it_is_not_empty_any_more() {
+        let mut members = Members::new(true);
+        let mut deltas = Vec::new();
+        members.add(key(&[Some("a")]), 1, &mut deltas);
+        members.add(key(&[Some("b")]), 1, &mut deltas);
+        let expected = [(None, true), (Some("a"), true), (Some("b"), true)];
+        assert_eq!(deltas, expected.map(|(part, there)| Delta::Value(key(&[part]), there)));
+    }
+}

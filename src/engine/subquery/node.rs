@@ -1,0 +1,208 @@
+//! A followed query: a shape with subqueries, or one of its subqueries.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hashbrown::HashSet;
+use smallvec::SmallVec;
+
+use super::key::{Key, probe};
+use super::members::Delta;
+use super::read::Arrived;
+use super::tags::Tagger;
+use super::view::{Belief, Results};
+use crate::engine::entry::Encoder;
+use crate::engine::filter::{Active, Compared, Filter, Position};
+use crate::engine::shape::Shape;
+use crate::engine::tables::Table;
+use crate::shape::{Lsn, Offset};
+
+/// A row in the order of the table's columns.
+pub type Row = Vec<Option<Bytes>>;
+
+/// Transaction ids as readers see them, ascending.
+pub type Txids = SmallVec<[u32; 2]>;
+
+/// Changes that one node may wait with; more, and the shapes that need it start over.
+const QUEUE_BYTES: usize = 64 << 20;
+
+/// One change of a row, as the stream tells it.
+#[derive(Debug)]
+pub struct RowChange {
+    /// Its position in the transaction.
+    pub op: u64,
+    pub old: Option<Row>,
+    pub new: Option<Row>,
+}
+
+impl RowChange {
+    /// Bytes of both rows.
+    pub fn bytes(&self) -> usize {
+        let row = |row: &Option<Row>| row.iter().flatten().flatten().map(Bytes::len).sum::<usize>();
+        64 + row(&self.old) + row(&self.new)
+    }
+}
+
+/// What one transaction, or one step of a subquery, does to a node.
+#[derive(Debug, Default)]
+pub struct Item {
+    /// The transaction's 64-bit id; 0 for a step that a subquery makes between transactions.
+    pub xid: u64,
+    pub txid: u32,
+    pub commit: Lsn,
+    pub changes: Vec<Arc<RowChange>>,
+    pub moves: Vec<Moved>,
+}
+
+/// Values that came to a subquery's result, or left it.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    pub subquery: u64,
+    pub deltas: Arc<[Delta]>,
+    /// The transactions that caused it.
+    pub txids: Txids,
+}
+
+/// A followed query.
+#[derive(Debug)]
+pub struct Node {
+    pub number: u64,
+    /// Above those of all its subqueries.
+    pub depth: u32,
+    pub table: Arc<Table>,
+    pub filter: Option<Arc<Filter>>,
+    /// For each position of the filter the subquery that it looks values up in.
+    pub subqueries: Vec<Option<u64>>,
+    pub kind: Kind,
+    pub phase: Phase,
+    pub belief: Belief,
+    /// Moves that wait for rows: the value of a subquery, and what it will be believed to be.
+    pub wanted: BTreeMap<(u64, Key), Wanted>,
+    pub queue: VecDeque<Item>,
+    queue_bytes: usize,
+    /// The commit of the last transaction that has been followed.
+    pub seen: Lsn,
+    /// How often rows have been asked for: an answer to an older question is none.
+    pub round: u64,
+    pub since: Instant,
+}
+
+/// A move that waits for rows.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub there: bool,
+    pub txids: Txids,
+}
+
+#[derive(Debug)]
+pub enum Kind {
+    Shape(Box<Followed>),
+    Subquery {
+        columns: Vec<Compared>,
+        /// Nodes that look values up here.
+        dependents: HashSet<u64>,
+    },
+}
+
+/// A shape, and what its log has been given.
+#[derive(Debug)]
+pub struct Followed {
+    pub shape: Arc<Shape>,
+    pub encoder: Encoder,
+    pub tagger: Tagger,
+    pub last: Offset,
+}
+
+/// How far a node is.
+#[derive(Debug)]
+pub enum Phase {
+    /// What it begins with is not known yet. `owner`: the shape that has it read.
+    Building { earlier: Vec<u64>, owner: u64 },
+    /// Everything has been followed.
+    Current,
+    /// Rows of values that have moved are being read; transactions wait. With an answer: for the stream to come as far as that has read.
+    Reading { asked: Vec<(u64, Key)>, arrived: Option<Box<Arrived>> },
+}
+
+/// What a row is to a node.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub active: Active,
+    pub included: bool,
+}
+
+impl Node {
+    /// A node that nothing is known of yet.
+    pub fn new(number: u64, table: Arc<Table>, filter: Option<Arc<Filter>>, kind: Kind, phase: Phase) -> Self {
+        Self {
+            number,
+            depth: 0,
+            table,
+            filter,
+            subqueries: Vec::new(),
+            kind,
+            phase,
+            belief: Belief::default(),
+            wanted: BTreeMap::new(),
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            seen: Lsn(0),
+            round: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// What a row is, as the node believes of its subqueries.
+    pub fn standing(&self, row: &Row, results: &Results) -> Standing {
+        let Some(filter) = &self.filter else { return Standing { active: Active::new(), included: true } };
+        let Some(alternatives) = filter.alternatives() else {
+            return Standing { active: Active::new(), included: filter.matches(row) };
+        };
+        let active = alternatives.active(row, |at, membership| {
+            let value = probe(row, &membership.left);
+            let subquery = self.subqueries.get(at).copied().flatten();
+            subquery.is_some_and(|subquery| self.belief.has(results, subquery, &value))
+        });
+        let included = alternatives.holds(&active);
+        Standing { active, included }
+    }
+
+    /// The positions that look values up in a subquery.
+    pub fn positions_of(&self, subquery: u64) -> impl Iterator<Item = usize> {
+        let found = self.subqueries.iter().enumerate().filter(move |(_, found)| **found == Some(subquery));
+        found.map(|(at, _)| at)
+    }
+
+    /// Whether a value that is there makes the positions on this subquery true.
+    pub fn is_positive(&self, subquery: u64) -> bool {
+        let alternatives = self.filter.as_ref().and_then(|filter| filter.alternatives());
+        let position = self.positions_of(subquery).next();
+        let position = alternatives.zip(position).and_then(|(all, at)| all.positions.get(at));
+        !matches!(position, Some(Position::In { negated: true, .. }))
+    }
+
+    /// Keeps what cannot be followed yet; false if that is too much.
+    pub fn wait_with(&mut self, item: Item) -> bool {
+        self.queue_bytes += 128;
+        self.queue_bytes += item.changes.iter().map(|change| change.bytes()).sum::<usize>();
+        self.queue_bytes += item.moves.iter().map(|moved| 64 * moved.deltas.len()).sum::<usize>();
+        self.queue.push_back(item);
+        self.queue_bytes <= QUEUE_BYTES
+    }
+
+    /// The oldest item that waits.
+    pub fn next_item(&mut self) -> Option<Item> {
+        let item = self.queue.pop_front();
+        if self.queue.is_empty() {
+            self.queue_bytes = 0;
+        }
+        item
+    }
+
+    /// Whether it follows every transaction as it comes.
+    pub fn is_current(&self) -> bool {
+        matches!(self.phase, Phase::Current)
+    }
+}

@@ -1,0 +1,161 @@
+//! Reads the rows of values that have moved, at one moment that the stream will pass.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, pin_mut};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::key::{Key, parts};
+use super::node::{Node, Row};
+use crate::engine::collector::Collector;
+use crate::engine::filter::Position;
+use crate::engine::pool::{Connection, Connections};
+use crate::engine::snapshot::{Failure, Mark, begin, failure, fields, flush_target};
+use crate::engine::tables::{Table, quote_literal};
+use crate::shape::{Lsn, quote_identifier};
+
+/// Values asked for at once; the others follow.
+pub const VALUES: usize = 2000;
+/// Bytes of rows that one answer may have; more, and the shapes that need them start over.
+const ROWS_BYTES: usize = 64 << 20;
+/// A look whether Postgres shows by now what the stream has shown.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// A read that failed because Postgres was away is repeated after this,
+const RETRY: Duration = Duration::from_millis(250);
+/// and given up after this: a shape must not stand still for longer.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// Which rows a node needs.
+#[derive(Debug)]
+pub struct Order {
+    pub node: u64,
+    pub round: u64,
+    sql: String,
+    table: std::sync::Arc<Table>,
+    /// What the stream has shown, and a snapshot may not contain yet.
+    earlier: Vec<u64>,
+}
+
+/// Rows as they were at one moment.
+#[derive(Debug)]
+pub struct Arrived {
+    pub mark: Mark,
+    /// The stream has shown everything that the mark contains when it has come so far.
+    pub read: Lsn,
+    pub rows: Vec<Row>,
+}
+
+impl Order {
+    /// An order for the rows of `node` that have one of the values `asked` in a position.
+    pub fn new(node: &Node, asked: &[(u64, Key)], earlier: Vec<u64>) -> Self {
+        let table = &node.table;
+        let columns: Vec<String> = table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
+        let sql = format!(
+            "COPY (SELECT {} FROM {} WHERE {}) TO STDOUT",
+            columns.join(", "),
+            table.from(),
+            condition(node, asked)
+        );
+        Self { node: node.number, round: node.round, sql, table: table.clone(), earlier }
+    }
+}
+
+/// Rows that a move of these values can concern: the value is in a position, and what else an alternative with that position asks of the
+/// row is so. The node decides; this keeps the answer small.
+fn condition(node: &Node, asked: &[(u64, Key)]) -> String {
+    let Some(alternatives) = node.filter.as_ref().and_then(|filter| filter.alternatives()) else { return "false".into() };
+    let mut found = Vec::new();
+    for (at, position) in alternatives.positions.iter().enumerate() {
+        let (Position::In { membership, .. }, Some(subquery)) = (position, node.subqueries.get(at).copied().flatten()) else {
+            continue;
+        };
+        let values = asked.iter().filter(|(number, _)| *number == subquery).map(|(_, key)| key);
+        let names: Vec<String> =
+            membership.left.iter().map(|left| quote_identifier(&node.table.columns[left.position].name)).collect();
+        let Some(has_value) = any_of(&names, values) else { continue };
+        let others = alternatives.disjuncts.iter().filter(|disjunct| disjunct.contains(&at)).map(|disjunct| {
+            let rows = disjunct.iter().filter_map(|at| match &alternatives.positions[*at] {
+                Position::Row { sql, .. } => Some(format!("({sql})")),
+                Position::In { .. } => None,
+            });
+            rows.collect::<Vec<_>>().join(" AND ")
+        });
+        let others: Vec<String> = others.collect();
+        let narrowed = others.iter().all(|other| !other.is_empty());
+        found.push(if narrowed { format!("({has_value} AND (({})))", others.join(") OR (")) } else { has_value });
+    }
+    if found.is_empty() { "false".into() } else { found.join(" OR ") }
+}
+
+fn any_of<'a>(names: &[String], values: impl Iterator<Item = &'a Key>) -> Option<String> {
+    let (mut list, mut others) = (Vec::new(), Vec::new());
+    for value in values {
+        let texts: Vec<Option<String>> = parts(value.as_ref())
+            .map(|part| part.map(|text| quote_literal(&String::from_utf8_lossy(text))))
+            .collect();
+        match texts.as_slice() {
+            [Some(text)] => list.push(text.clone()),
+            texts => {
+                let equal = names.iter().zip(texts).map(|(name, text)| match text {
+                    Some(text) => format!("{name} = {text}"),
+                    None => format!("{name} IS NULL"),
+                });
+                others.push(format!("({})", equal.collect::<Vec<_>>().join(" AND ")));
+            }
+        }
+    }
+    if let [name] = names
+        && !list.is_empty()
+    {
+        others.push(format!("{name} IN ({})", list.join(", ")));
+    }
+    (!others.is_empty()).then(|| format!("({})", others.join(" OR ")))
+}
+
+/// Reads what `order` asks for and gives it to the collector.
+pub async fn fetch(connections: Connections, collector: Collector, order: Order, timeout: Duration) {
+    let give_up = Instant::now() + GIVE_UP;
+    let arrived = loop {
+        match read(&connections, &order, Instant::now() + timeout).await {
+            Err(Failure::Unreachable | Failure::Retry(_)) if Instant::now() < give_up => sleep(RETRY).await,
+            other => break other,
+        }
+    };
+    collector.rows_arrived(order.node, order.round, arrived).await;
+}
+
+async fn read(connections: &Connections, order: &Order, deadline: Instant) -> Result<Arrived, Failure> {
+    let late = |_| Failure::Retry("reading the rows of a move took too long".into());
+    let mut client = timeout_at(deadline, connections.get()).await.map_err(late)?.map_err(|_| Failure::Unreachable)?;
+    client.spoiled = true;
+    let arrived = timeout_at(deadline, read_with(&mut client, order)).await.map_err(late)??;
+    client.spoiled = false;
+    Ok(arrived)
+}
+
+async fn read_with(client: &mut Connection<'_>, order: &Order) -> Result<Arrived, Failure> {
+    let (mark, read) = loop {
+        let (mark, read) = begin(client, &order.table).await?;
+        if order.earlier.iter().all(|xid| mark.contains(*xid)) {
+            break (mark, read);
+        }
+        // Postgres sends a commit a moment before others can see it.
+        client.batch_execute("ROLLBACK").await.map_err(|error| failure(&error))?;
+        sleep(LOOK_AGAIN).await;
+    };
+    let lines = client.copy_out(&order.sql).await.map_err(|error| failure(&error))?;
+    pin_mut!(lines);
+    let (mut rows, mut bytes, mut scratch) = (Vec::new(), 0, Vec::new());
+    while let Some(line) = lines.next().await {
+        let line = line.map_err(|error| failure(&error))?;
+        bytes += line.len();
+        if bytes > ROWS_BYTES {
+            return Err(Failure::Unexpected("too many rows moved at once".into()));
+        }
+        let row = fields(&line, order.table.columns.len(), &mut scratch)
+            .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
+        rows.push(row.into_iter().map(|field| field.map(bytes::Bytes::copy_from_slice)).collect());
+    }
+    client.batch_execute("COMMIT").await.map_err(|error| failure(&error))?;
+    Ok(Arrived { mark, read: flush_target(read), rows })
+}
