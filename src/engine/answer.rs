@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 
 use super::catalog::{Catalog, Found};
 use super::definition::Selection;
-use super::filter::Filter;
+use super::filter::{Filter, FilterError};
 use super::read;
 use super::shape::{Condition, Definition, Shape};
 use super::snapshot::{Failure, take};
@@ -19,6 +19,9 @@ use crate::shape::{Answer, Invalid, Requested, ShapeRequest, parse_relation};
 const NOT_READY: Duration = Duration::from_secs(5);
 const SNAPSHOT_FAILED: Duration = Duration::from_secs(10);
 const UNREACHABLE: Duration = Duration::from_secs(1);
+
+/// Tables that one condition may read: each is looked up.
+const MAX_TABLES: usize = 32;
 
 /// Answers a request. Errors are answers too.
 pub async fn answer(state: &Arc<State>, request: &ShapeRequest) -> Answer {
@@ -49,27 +52,42 @@ async fn define(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Defini
     let name = parse_relation(&request.table).map_err(|text| refused(&Invalid::one("table", text)))?;
     let table = state.table(&name).await.map_err(|error| no_table(&error))?;
     let table = table.ok_or_else(|| refused(&Invalid::unknown_table(&name)))?;
-    if let Some(known) = state.definitions.find(request, &table) {
+    if let Some(known) = state.definitions.find(request, &table)
+        && known.tables().iter().skip(1).all(|inner| state.knows(inner))
+    {
         return Ok(known);
     }
-    let definition = Arc::new(definition(state, request, table).map_err(|invalid| refused(&invalid))?);
+    let selection = Selection::resolve(request, &table, state.server_version()).map_err(|invalid| refused(&invalid))?;
+    let condition = match &request.filter {
+        None => None,
+        Some(text) => Some(condition(state, text, &request.params, &table).await?),
+    };
+    let gone = || refused(&Invalid::one("columns", "a column of the table is gone"));
+    let definition = Definition::new(table, condition, selection, request.replica).ok_or_else(gone)?;
+    let definition = Arc::new(definition);
     state.definitions.note(request, &definition);
     Ok(definition)
 }
 
-fn definition(state: &State, request: &ShapeRequest, table: Arc<Table>) -> Result<Definition, Invalid> {
-    let selection = Selection::resolve(request, &table, state.server_version())?;
-    let condition = match &request.filter {
-        None => None,
-        Some(text) => {
-            let filter = Filter::compile(text, &request.params, &table);
-            let filter = filter.map_err(|error| Invalid::one(error.field, error.message))?;
-            refuse_generated(&filter, &table)?;
-            Some(Condition { text: text.clone(), params: request.params.clone(), filter: Arc::new(filter) })
+/// Compiles a condition; the tables of its subqueries are looked up as they turn up.
+async fn condition(state: &Arc<State>, text: &str, params: &[String], table: &Arc<Table>) -> Result<Condition, Answer> {
+    let mut tables = vec![Arc::clone(table)];
+    let filter = loop {
+        match Filter::compile_with(text, params, table, &tables) {
+            Ok(filter) => break filter,
+            Err(FilterError { needs: Some(name), .. }) if tables.len() < MAX_TABLES => {
+                let found = state.table(&name).await.map_err(|error| no_table(&error))?;
+                tables.push(found.ok_or_else(|| refused(&Invalid::unknown_table(&name)))?);
+            }
+            Err(FilterError { needs: Some(_), .. }) => {
+                let text = format!("subqueries of a condition may read at most {MAX_TABLES} tables");
+                return Err(refused(&Invalid::one("where", text)));
+            }
+            Err(error) => return Err(refused(&Invalid::one(error.field, error.message))),
         }
     };
-    let gone = || Invalid::one("columns", "a column of the table is gone");
-    Definition::new(table, condition, selection, request.replica).ok_or_else(gone)
+    refuse_generated(&filter, table).map_err(|invalid| refused(&invalid))?;
+    Ok(Condition { text: text.to_owned(), params: params.to_vec(), filter: Arc::new(filter) })
 }
 
 /// The stream does not tell the values of generated columns, so a condition on one cannot be followed.
@@ -80,11 +98,17 @@ fn refuse_generated(filter: &Filter, table: &Table) -> Result<(), Invalid> {
     })
 }
 
-/// The shape of a request that has none yet. The table is looked up anew: what is known may be old.
+/// The shape of a request that has none yet. Its tables are looked up anew: what is known may be old.
 async fn create(state: &Arc<State>, catalog: &Arc<Catalog>, request: &ShapeRequest) -> Result<Arc<Shape>, Answer> {
     let name = parse_relation(&request.table).map_err(|text| refused(&Invalid::one("table", text)))?;
     state.look_up_table(&name).await.map_err(|error| no_table(&error))?;
-    let definition = define(state, request).await?;
+    let mut definition = define(state, request).await?;
+    for inner in definition.tables().iter().skip(1) {
+        state.look_up_table(&inner.name).await.map_err(|error| no_table(&error))?;
+    }
+    if definition.has_subqueries() {
+        definition = define(state, request).await?;
+    }
     match catalog.find_or_create(&definition) {
         Found::Known(shape) => Ok(shape),
         Found::New(shape) => {

@@ -97,7 +97,7 @@ async fn log(state: &State, request: &ShapeRequest, shape: &Arc<Shape>, after: O
     let mut first = true;
     loop {
         // Read before the log, so that "up to date" never claims more than the answer holds.
-        let processed = state.processed();
+        let processed = shape.held.limit(state.processed());
         let changed = shape.log.changed();
         if let Some(answer) = log_now(state, request, shape, after, processed, first).await {
             return answer;
@@ -113,7 +113,7 @@ async fn log(state: &State, request: &ShapeRequest, shape: &Arc<Shape>, after: O
             () = state.end_readers.cancelled() => true,
             () = sleep_until(deadline) => true,
         };
-        let processed = state.processed();
+        let processed = shape.held.limit(state.processed());
         // A change may have come with the deadline: then it is the answer.
         if timed_out && matches!(shape.log.read_after(after), Read::Nothing | Read::Ahead) {
             let position = Position { end: resting(shape, after), up_to_date: true, no_change: true };
@@ -189,7 +189,9 @@ async fn settle(state: &State, shape: &Shape, after: Offset) -> Result<(), Answe
         if shape.log.has_ended() {
             return Err(ended(state, shape));
         }
-        if after <= shape.log.last() || after.is_in_snapshot() || after.tx <= processed.0 {
+        // Followers of events go on from one past the last entry, whose position may itself be past the last commit.
+        let known = shape.log.last().tx.saturating_add(1).max(processed.0);
+        if after.is_in_snapshot() || after.tx <= known {
             return Ok(());
         }
         let now = Instant::now();

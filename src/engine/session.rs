@@ -12,13 +12,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::catalog::Catalog;
 use super::collector::{ApplyError, Command, Reads, Worker};
 use super::replication::{Connection, Frame, ReplicationError, SetUpError, Stream};
 use super::replication::{Identity, InvalidStreamId, Ready, SetUp, set_up};
-use super::shape::Files;
+use super::shape::{Files, Shape};
+use super::snapshot::{Failure, rejoin};
 use super::state::State;
 use super::store::{RecoverError, Recovered, Stopped, Store, recover};
 use super::{publication, reconcile};
@@ -30,6 +31,8 @@ const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// It is asked to answer each of them; after this long without a word the connection is given up. Decoding a huge
 /// transaction may keep Postgres silent for a while; a link that is dead is noticed earlier, by TCP.
 const SILENCE: Duration = Duration::from_secs(180);
+/// While rows that have been read wait for the stream to come as far, it is asked for its position this often.
+const NUDGE: Duration = Duration::from_millis(5);
 /// Pauses between attempts to connect.
 const RETRY: Duration = Duration::from_millis(250);
 const RETRY_MOST: Duration = Duration::from_secs(5);
@@ -203,6 +206,9 @@ impl Sessions {
         running.has_streamed = true;
         self.state.publication.forget(None);
         self.state.begin_stream(&ready, running.worker.catalog());
+        for shape in running.worker.to_repair() {
+            tokio::spawn(repair(Arc::clone(&self.state), shape));
+        }
         info!(slot = ready.identity.slot, "following slot {} from {:#}", ready.identity.slot, ready.confirmed);
         Ok(Begun::Stream(stream, running))
     }
@@ -227,12 +233,14 @@ impl Sessions {
     /// Follows the stream until it fails or we are told to stop.
     ///
     /// In order of priority: the stop; commands, since requests wait for them; what we owe Postgres, which
-    /// hangs up if it hears nothing; the state of the tables; and then the stream, which always has more.
+    /// hangs up if it hears nothing; how far it is, if somebody waits for that; the state of the tables; and then the stream, which always has more.
     async fn follow(&mut self, stream: &mut Stream, running: &mut Running) -> Result<(), SessionError> {
         let mut status = interval(STATUS_EVERY);
         status.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reconcile = interval(self.reconcile_interval);
         reconcile.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut nudge = interval(NUDGE);
+        nudge.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut durable = running.durable.clone();
         // The answer tells how far the stream is, also when nothing is in it.
         let position = *durable.borrow_and_update();
@@ -252,6 +260,10 @@ impl Sessions {
                     if heard.elapsed() > SILENCE {
                         return Err(SessionError::Silence);
                     }
+                    let position = *durable.borrow();
+                    stream.confirm(position, true).await?;
+                }
+                _ = nudge.tick(), if running.worker.awaits_position() => {
                     let position = *durable.borrow();
                     stream.confirm(position, true).await?;
                 }
@@ -287,6 +299,21 @@ impl Sessions {
                 state.collector.visible(mark).await;
             }
         });
+    }
+}
+
+/// Has a shape with subqueries, which the store had, go on. One that cannot starts over.
+async fn repair(state: Arc<State>, shape: Arc<Shape>) {
+    let context = state.snapshots();
+    loop {
+        match rejoin(&context, &shape).await {
+            Ok(()) => return,
+            Err(Failure::Retry(_) | Failure::Unreachable) if !shape.log.has_ended() => sleep(RETRY).await,
+            Err(failure) => {
+                debug!(shape.handle = %shape.handle, ?failure, "shape {} cannot go on after the start", shape.handle);
+                return state.collector.end(shape).await;
+            }
+        }
     }
 }
 

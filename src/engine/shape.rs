@@ -39,6 +39,9 @@ pub struct Condition {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stored {
     pub table: Table,
+    /// Those that subqueries read.
+    #[serde(default)]
+    pub inner_tables: Vec<Table>,
     pub condition: Option<(String, Vec<String>)>,
     pub selection: Selection,
     pub full_replica: bool,
@@ -55,7 +58,9 @@ impl Definition {
         let columns = selection.positions(&table)?;
         let key: Vec<&str> = table.key.iter().map(|at| table.columns[*at].name.as_str()).collect();
         let filter = condition.as_ref().map(|condition| condition.filter.sql());
-        let identity = format!("{:?}", (table.oid, &table.name, key, filter, &selection, replica));
+        let inner = condition.iter().flat_map(|condition| condition.filter.tables()).map(|table| table.oid);
+        let inner: Vec<u32> = inner.collect();
+        let identity = format!("{:?}", (table.oid, &table.name, key, filter, inner, &selection, replica));
         Some(Self { columns, identity: identity.into(), table, condition, selection, replica })
     }
 
@@ -67,6 +72,14 @@ impl Definition {
     /// Whether its condition reads other tables.
     pub fn has_subqueries(&self) -> bool {
         self.condition.as_ref().is_some_and(|condition| condition.filter.alternatives().is_some())
+    }
+
+    /// Its table, and those that its subqueries read.
+    pub fn tables(&self) -> Vec<Arc<Table>> {
+        let inner = self.condition.iter().flat_map(|condition| condition.filter.tables());
+        let mut tables = vec![Arc::clone(&self.table)];
+        tables.extend(inner.filter(|inner| *inner != self.table));
+        tables
     }
 
     /// Which columns its messages show.
@@ -94,6 +107,7 @@ impl Definition {
     pub fn stored(&self) -> Stored {
         Stored {
             table: Table::clone(&self.table),
+            inner_tables: self.tables().iter().skip(1).map(|table| Table::clone(table)).collect(),
             condition: self.condition.as_ref().map(|condition| (condition.text.clone(), condition.params.clone())),
             selection: self.selection.clone(),
             full_replica: self.replica == Replica::Full,
@@ -106,19 +120,25 @@ impl Stored {
     ///
     /// An equal table of `tables` is shared, another one added to them.
     pub fn restore(self, tables: &mut Vec<Arc<Table>>) -> Option<Definition> {
+        let mut shared = |table: Table| {
+            let known = tables.iter().find(|known| ***known == table).cloned();
+            known.unwrap_or_else(|| {
+                tables.push(Arc::new(table));
+                Arc::clone(&tables[tables.len() - 1])
+            })
+        };
+        let table = shared(self.table);
+        // A subquery may read the shape's own table.
+        let inner: Vec<Arc<Table>> =
+            [Arc::clone(&table)].into_iter().chain(self.inner_tables.into_iter().map(shared)).collect();
         let condition = match self.condition {
             None => None,
             Some((text, params)) => {
-                let filter = Arc::new(Filter::compile(&text, &params, &self.table).ok()?);
+                let filter = Arc::new(Filter::compile_with(&text, &params, &table, &inner).ok()?);
                 Some(Condition { text, params, filter })
             }
         };
         let replica = if self.full_replica { Replica::Full } else { Replica::Default };
-        let known = tables.iter().find(|table| ***table == self.table).cloned();
-        let table = known.unwrap_or_else(|| {
-            tables.push(Arc::new(self.table));
-            Arc::clone(&tables[tables.len() - 1])
-        });
         Definition::new(table, condition, self.selection, replica)
     }
 }

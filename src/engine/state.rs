@@ -187,6 +187,11 @@ impl State {
         }
     }
 
+    /// Whether a table is still known as it is here.
+    pub fn knows(&self, table: &Arc<Table>) -> bool {
+        self.tables.lock().get(&table.name).is_some_and(|known| Arc::ptr_eq(known, table) || known == table)
+    }
+
     /// A table by name, as it is now.
     pub async fn look_up_table(self: &Arc<Self>, name: &TableName) -> Result<Option<Arc<Table>>, TableError> {
         let (state, name) = (Arc::clone(self), name.clone());

@@ -81,7 +81,8 @@ impl Held {
         self.entries.iter().flat_map(|(_, entries)| entries).map(Entry::len).sum()
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.released.is_empty()
     }
 }

@@ -10,6 +10,7 @@ mod postgres;
 mod random;
 mod reader;
 mod shape;
+mod tags;
 
 pub use api::{Answer, Api};
 pub use binary::Binary;

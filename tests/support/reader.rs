@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::shape::{Event, Message, Reply, Row, Shape};
+use super::tags::Tags;
 
 /// How long a refused (503) request is left alone. The server says whole seconds; a test asks again sooner.
 const RETRY: Duration = Duration::from_millis(100);
@@ -33,6 +34,10 @@ pub struct Reader {
     snapshot_ended: bool,
     /// Whether the last change was the last of its transaction.
     complete: bool,
+    /// Why rows are there, in a shape with subqueries.
+    tags: Tags,
+    /// Whether rows of a move have come, and not their end.
+    moving_in: bool,
     /// The new key, after the first half of a change of key.
     moving: Option<(String, String)>,
     cursor: String,
@@ -52,9 +57,16 @@ impl Reader {
             key: BTreeSet::new(),
             snapshot_ended: false,
             complete: true,
+            tags: Tags::default(),
+            moving_in: false,
             moving: None,
             cursor: String::new(),
         }
+    }
+
+    /// Goes on at another address of the same shape: that of a restarted server.
+    pub fn go_on_at(&mut self, shape: &Shape) {
+        self.shape = shape.clone();
     }
 
     /// A reader that has read all there is.
@@ -174,7 +186,8 @@ impl Reader {
         assert_eq!(reply.header("electric-up-to-date").is_some(), up_to_date, "{}: {:?}", at(), reply.headers);
         let early = messages.iter().rev().skip(1).any(|message| message.kind() == "up-to-date");
         assert!(!early, "{}: up-to-date before the end", at());
-        let (offset, last) = (reply.offset(), messages.iter().rev().find_map(Message::position));
+        let ends = messages.iter().rev().find(|message| message.kind() != "up-to-date");
+        let (offset, last) = (reply.offset(), ends.and_then(Message::position));
         if let Some((lsn, op)) = last {
             assert_eq!(offset, format!("{lsn}_{op}"), "{}: not the offset of the last change", at());
         }
@@ -190,13 +203,22 @@ impl Reader {
     fn apply(&mut self, message: Message) {
         match message.kind() {
             "snapshot-end" => {
-                self.check(!self.snapshot_ended, &message, "a second end of the snapshot");
+                let expected = !self.snapshot_ended || self.moving_in;
+                self.check(expected, &message, "an end of rows that did not come");
                 self.snapshot_ended = true;
+                self.moving_in = false;
             }
             "up-to-date" => {
                 self.check(self.snapshot_ended, &message, "up to date within the snapshot");
                 self.check(self.complete, &message, "up to date within a transaction");
                 self.check(self.moving.is_none(), &message, "up to date within a change of key");
+                self.check(!self.moving_in, &message, "up to date within the rows of a move");
+            }
+            "move-in" | "move-out" => {
+                self.check(message.headers.txids.is_some(), &message, "an event without its transactions");
+                for key in self.tags.event(&message) {
+                    self.rows.remove(&key);
+                }
             }
             "insert" | "update" | "delete" => {
                 self.check_place(&message);
@@ -209,6 +231,16 @@ impl Reader {
     /// Whether a change stands where it may.
     fn check_place(&mut self, message: &Message) {
         let Some(position) = message.position() else {
+            if message.headers.is_move_in == Some(true) {
+                self.check(message.kind() == "insert", message, "a move of something else than a row");
+                self.moving_in = true;
+                return;
+            }
+            if self.snapshot_ended && message.headers.tags.is_some() {
+                // What became different while nobody followed: old rows go, before the new ones come.
+                self.check(message.kind() == "delete", message, "a change without a position");
+                return;
+            }
             self.check(!self.snapshot_ended, message, "a row of the snapshot after its end");
             self.check(message.kind() == "insert", message, "a change in the snapshot");
             return;
@@ -232,6 +264,8 @@ impl Reader {
         let expected = self.moving.take();
         let given = from.map(|from| (from, key.clone()));
         self.check(given == expected, &message, "not the second half of the change of key before it");
+        let has_tags = self.tags.change(&key, &message);
+        self.check(has_tags || self.tags.is_empty(), &message, "a row without tags");
         match message.kind() {
             "insert" => {
                 self.check(!self.rows.contains_key(&key), &message, "an insert of a known key");
@@ -254,7 +288,8 @@ impl Reader {
         new.extend(value.clone());
         let changed: Row =
             row.iter().filter(|(name, old)| new[*name] != **old).map(|(n, v)| (n.clone(), v.clone())).collect();
-        self.check(!changed.is_empty(), message, "an update that changes nothing");
+        let tagged = message.headers.tags.is_some();
+        self.check(!changed.is_empty() || tagged, message, "an update that changes nothing");
         self.check(new.len() == row.len(), message, "an update with other columns");
         if self.shape.is_full() {
             self.check(value.len() == row.len(), message, "not the whole row");

@@ -68,6 +68,20 @@ pub struct Headers {
     pub xmin: Option<String>,
     pub xmax: Option<String>,
     pub xip_list: Option<Vec<String>>,
+    pub tags: Option<Vec<String>>,
+    pub removed_tags: Option<Vec<String>>,
+    pub active_conditions: Option<Vec<bool>>,
+    pub is_move_in: Option<bool>,
+    pub event: Option<String>,
+    pub patterns: Option<Vec<Pattern>>,
+}
+
+/// Values that moved: a slot of tags, at a position.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pattern {
+    pub pos: usize,
+    pub value: String,
 }
 
 /// An open stream of server-sent events.
@@ -230,10 +244,11 @@ impl Reply {
 }
 
 impl Message {
-    /// `insert`, `update`, `delete`; or what control message it is.
+    /// `insert`, `update`, `delete`; or what control message or event it is.
     pub fn kind(&self) -> &str {
         let headers = &self.headers;
-        headers.operation.as_deref().or(headers.control.as_deref()).unwrap_or("neither operation nor control")
+        let kind = headers.operation.as_deref().or(headers.control.as_deref()).or(headers.event.as_deref());
+        kind.unwrap_or("neither operation nor control nor event")
     }
 
     /// The position of a replicated change.

@@ -15,8 +15,8 @@ use smallvec::{SmallVec, smallvec};
 use crate::engine::entry::{Encoder, Operation, Position, Projection};
 use crate::engine::filter::{Filter, Index};
 use crate::engine::replication::pgoutput::Relation;
-use crate::engine::subquery::RowChange;
 use crate::engine::shape::{Definition, Shape};
+use crate::engine::subquery::RowChange;
 use crate::engine::tables::{Column, Table};
 use crate::shape::{Lsn, Offset};
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 use tracing::{info, warn};
 
-use super::routes::{Change, InTransaction, Row, Source};
 use super::Reads;
+use super::routes::{Change, InTransaction, Row, Source};
 use super::tap::{Buffered, Phase, Tap};
 use crate::engine::catalog::Catalog;
 use crate::engine::log::Reference;
@@ -55,6 +55,7 @@ pub struct Worker {
     /// Shapes with subqueries.
     graph: Graph,
     reads: Reads,
+    to_repair: Vec<Arc<Shape>>,
     /// As the stream described them last, since it began.
     relations: HashMap<u32, Relation>,
     current: Option<Current>,
@@ -109,6 +110,7 @@ impl Worker {
             taps: HashMap::new(),
             graph: Graph::default(),
             reads,
+            to_repair: Vec::new(),
             relations: HashMap::new(),
             current: None,
             serial: 0,
@@ -120,6 +122,7 @@ impl Worker {
         for shape in catalog.shapes() {
             if shape.definition.has_subqueries() {
                 worker.add_node(&shape);
+                worker.to_repair.push(shape);
             } else if let Some(mark) = shape.snapshot.mark() {
                 worker.add(Tap::recovered(shape, mark));
             }
@@ -172,6 +175,11 @@ impl Worker {
     /// Takes note that the stream has nothing before `position` that has not been applied.
     pub fn reach(&self, position: Lsn) {
         self.processed.fetch_max(position.0, Ordering::Release);
+    }
+
+    /// The position that has been applied.
+    fn reached(&self) -> Lsn {
+        Lsn(self.processed.load(Ordering::Acquire))
     }
 
     /// Applies one message of the stream.
@@ -241,7 +249,9 @@ impl Worker {
                 }
             }
             let before = current.entries.len();
-            let tell = |number, entry| drop(touch(taps, touched, number, |tap| tap.pending.push(entry)));
+            let tell = |number, entry| {
+                touch(taps, touched, number, |tap| tap.pending.push(entry));
+            };
             let mut bytes = 0;
             let pass = |number, change: Arc<RowChange>| {
                 bytes += change.bytes();
@@ -319,6 +329,11 @@ impl Worker {
         self.store.transaction(Transaction { end, entries, shapes: grown, held }).await?;
         self.advance_nodes().await?;
         Ok(())
+    }
+
+    /// Shapes that the store had, and that must be told what became different since.
+    pub fn to_repair(&mut self) -> Vec<Arc<Shape>> {
+        std::mem::take(&mut self.to_repair)
     }
 
     /// Ends every shape: the logs cannot be continued.

@@ -114,7 +114,8 @@ fn keys_name_the_table_and_each_part_in_key_order() {
     for (row, has_key, key) in cases {
         let encoder = encoder(has_key, &ALL, Replica::Default);
         let mut snapshot = Vec::new();
-        encoder.snapshot_row(&mut snapshot, &row);
+        encoder.row(&mut snapshot, Operation::Insert, &row);
+        snapshot.extend_from_slice(b"}}");
         let change = [encoder.change(Operation::Insert, &row, None, AT).as_ref(), b"}}"].concat();
         for message in [snapshot, change] {
             let message: serde_json::Value = serde_json::from_slice(&message).expect("JSON");

@@ -22,6 +22,8 @@ impl From<NoResult> for Failure {
 /// The value of an expression for a row; a row that is too short fails.
 pub fn evaluate<'a>(node: &'a Node, row: &'a [Option<Bytes>]) -> Outcome<'a> {
     match &node.kind {
+        // Known only to those who follow it.
+        Kind::InSubquery(_) => Err(Failure),
         Kind::Column(position) => match row.get(*position) {
             Some(Some(text)) => Value::read(node.ty, text).map(Some),
             Some(None) => Ok(None),

@@ -11,6 +11,7 @@
 
 mod catalog;
 mod decimal;
+mod disjuncts;
 mod eval;
 mod functions;
 mod index;
@@ -21,6 +22,7 @@ mod moment;
 mod parse;
 mod print;
 mod resolve;
+mod subquery;
 mod tree;
 mod types;
 mod value;
@@ -28,12 +30,16 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use index::Index;
+pub use subquery::{Active, Alternatives, Canonical, Compared, Membership, Position, Subquery};
 
 use self::tree::Node;
 use super::tables::Table;
+use crate::shape::TableName;
 
 /// Texts longer than this are compiled on a thread with a stack of their own: a chain of operators is as deep as it is long.
 const SHORT_TEXT_BYTES: usize = 256;
@@ -46,47 +52,95 @@ pub struct Filter {
     sql: String,
     columns: Vec<usize>,
     key: Option<(usize, Vec<Bytes>)>,
+    alternatives: Option<Alternatives>,
 }
 
 /// Why a condition was refused: for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FilterError {
-    /// The request parameter at fault: `where` or `params`.
+    /// The request parameter at fault: `where` or `params`, or `table` for the table of a subquery.
     pub field: &'static str,
     pub message: String,
+    /// A table that must be looked up first. If there is none of this name, the message says so.
+    pub needs: Option<TableName>,
 }
 
 impl FilterError {
     fn in_where(message: impl Into<String>) -> FilterError {
-        FilterError { field: "where", message: message.into() }
+        FilterError { field: "where", message: message.into(), needs: None }
     }
 }
 
 impl Filter {
     /// `text` is the client's where, `params` the values of `$1`, `$2`, .. in order.
     pub fn compile(text: &str, params: &[String], table: &Table) -> Result<Filter, FilterError> {
+        Self::compile_with(text, params, table, &[])
+    }
+
+    /// As [`Filter::compile`], for a condition whose subqueries read `tables`.
+    ///
+    /// # Errors
+    /// With [`FilterError::needs`], a subquery reads a table that is not among them.
+    pub fn compile_with(
+        text: &str,
+        params: &[String],
+        table: &Table,
+        tables: &[Arc<Table>],
+    ) -> Result<Filter, FilterError> {
         if params.iter().any(|param| param.contains('\0')) {
-            return Err(FilterError { field: "params", message: "the character U+0000 is not allowed".into() });
+            let message = "the character U+0000 is not allowed".into();
+            return Err(FilterError { field: "params", message, needs: None });
         }
         if text.len() <= SHORT_TEXT_BYTES || text.len() > parse::MAX_BYTES {
-            return Self::compile_here(text, params, table);
+            return Self::compile_here(text, params, table, tables);
         }
         std::thread::scope(|scope| {
             let compiler = std::thread::Builder::new().stack_size(COMPILER_STACK_BYTES);
-            let compiled = compiler.spawn_scoped(scope, || Self::compile_here(text, params, table));
+            let compiled = compiler.spawn_scoped(scope, || Self::compile_here(text, params, table, tables));
             compiled.ok().and_then(|thread| thread.join().ok())
         })
         .unwrap_or_else(|| Err(FilterError::in_where("the condition could not be compiled")))
     }
 
-    fn compile_here(text: &str, params: &[String], table: &Table) -> Result<Filter, FilterError> {
+    fn compile_here(
+        text: &str,
+        params: &[String],
+        table: &Table,
+        tables: &[Arc<Table>],
+    ) -> Result<Filter, FilterError> {
         let parsed = parse::parse(text)?;
-        let condition = resolve::resolve(parsed, params, table)?;
+        Self::of(resolve::resolve(parsed, params, table, tables)?, table)
+    }
+
+    fn of(condition: Node, table: &Table) -> Result<Filter, FilterError> {
         let sql = print::print(&condition, table);
         let columns = condition.columns();
         let key = key::key(&condition);
-        Ok(Filter { condition, sql, columns, key })
+        let alternatives = disjuncts::alternatives(&condition, table)?;
+        Ok(Filter { condition, sql, columns, key, alternatives })
+    }
+
+    /// What it is made of, if it has subqueries: then it cannot be judged by a row alone, and [`Filter::matches`] is always `false`.
+    pub fn alternatives(&self) -> Option<&Alternatives> {
+        self.alternatives.as_ref()
+    }
+
+    /// The tables that its subqueries read, at any depth.
+    pub fn tables(&self) -> Vec<Arc<Table>> {
+        let mut tables: Vec<Arc<Table>> = Vec::new();
+        let mut open: Vec<&Filter> = vec![self];
+        while let Some(filter) = open.pop() {
+            for position in filter.alternatives.iter().flat_map(|alternatives| &alternatives.positions) {
+                if let Position::In { membership, .. } = position {
+                    if !tables.contains(&membership.subquery.table) {
+                        tables.push(Arc::clone(&membership.subquery.table));
+                    }
+                    open.extend(membership.subquery.filter.as_deref());
+                }
+            }
+        }
+        tables
     }
 
     /// The condition as SQL, printed from the typed tree: the identity of the shape, and safe to put into a query.
@@ -97,7 +151,7 @@ impl Filter {
     /// Whether the condition is TRUE for a row: values in the order of the table's columns, in Postgres' output form. NULL, FALSE
     /// and an error such as a division by zero are all `false`.
     pub fn matches(&self, row: &[Option<Bytes>]) -> bool {
-        matches!(eval::evaluate(&self.condition, row), Ok(Some(value::Value::Bool(true))))
+        is_true(&self.condition, row)
     }
 
     /// Positions of the columns that the condition reads, ascending.
@@ -109,4 +163,8 @@ impl Filter {
     pub fn key(&self) -> Option<(usize, Vec<Bytes>)> {
         self.key.clone()
     }
+}
+
+fn is_true(condition: &Node, row: &[Option<Bytes>]) -> bool {
+    matches!(eval::evaluate(condition, row), Ok(Some(value::Value::Bool(true))))
 }

@@ -33,6 +33,7 @@ impl Printer<'_> {
                 self.sql.push_str(")::");
                 self.sql.push_str(&node.ty.to_string());
             }
+            Kind::InSubquery(membership) => self.sql.push_str(&membership.sql),
             Kind::Call { function, arguments } => self.call(function, arguments),
             Kind::Compare(comparison, left, right) => {
                 let by_bytes = left.ty.is_string() && (comparison.orders() || collations_may_differ(left, right));

@@ -9,6 +9,9 @@ mod operator;
 mod overload;
 mod refusal;
 mod rows;
+mod subquery;
+
+use std::sync::Arc;
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator};
 use sqlparser::tokenizer::Token;
@@ -26,18 +29,11 @@ use crate::shape::quote_identifier;
 /// The deepest typed tree. AND and OR are flat, so only nested parentheses and chains such as `1 + 1 + ..` count.
 const MAX_DEPTH: usize = 200;
 
-/// The typed tree of a whole condition.
-pub fn resolve(parsed: Parsed, params: &[String], table: &Table) -> Result<Node, FilterError> {
+/// The typed tree of a whole condition, whose subqueries read `tables`.
+pub fn resolve(parsed: Parsed, params: &[String], table: &Table, tables: &[Arc<Table>]) -> Result<Node, FilterError> {
     let Parsed { tree, tokens } = parsed;
-    let mut resolver = Resolver { table, tokens: &tokens, parameters: Parameters::new(params), depth: 0 };
-    let condition = resolver.operand(&tree)?;
-    let text_only = condition.node.ty == Type::Unknown
-        && condition.parameter.is_none()
-        && matches!(condition.node.kind, Kind::Constant(Some(_)));
-    if text_only || !matches!(condition.node.ty, Type::Bool | Type::Unknown) {
-        return Err(FilterError::in_where("WHERE clause must return a boolean"));
-    }
-    resolver.coerce(condition, Type::Bool)
+    let mut resolver = Resolver { table, tables, tokens: &tokens, parameters: Parameters::new(params), depth: 0 };
+    resolver.condition(&tree)
 }
 
 /// An expression on its way into an operator.
@@ -65,6 +61,8 @@ struct Place<'e> {
 
 struct Resolver<'a> {
     table: &'a Table,
+    /// Those that subqueries may read.
+    tables: &'a [Arc<Table>],
     tokens: &'a Tokens,
     parameters: Parameters<'a>,
     depth: usize,
@@ -73,6 +71,18 @@ struct Resolver<'a> {
 type Resolved<T = Operand> = Result<T, FilterError>;
 
 impl Resolver<'_> {
+    /// A whole WHERE.
+    fn condition(&mut self, tree: &Expr) -> Resolved<Node> {
+        let condition = self.operand(tree)?;
+        let text_only = condition.node.ty == Type::Unknown
+            && condition.parameter.is_none()
+            && matches!(condition.node.kind, Kind::Constant(Some(_)));
+        if text_only || !matches!(condition.node.ty, Type::Bool | Type::Unknown) {
+            return Err(FilterError::in_where("WHERE clause must return a boolean"));
+        }
+        self.coerce(condition, Type::Bool)
+    }
+
     fn operand(&mut self, expr: &Expr) -> Resolved {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -103,6 +113,7 @@ impl Resolver<'_> {
             Expr::IsNotUnknown(inner) => self.bool_test(inner, "IS NOT UNKNOWN", None, true),
             Expr::IsDistinctFrom(left, right) => self.distinct(left, right, false),
             Expr::IsNotDistinctFrom(left, right) => self.distinct(left, right, true),
+            Expr::InSubquery { expr: left, subquery, negated } => self.subquery(expr, left, subquery, *negated),
             Expr::InList { expr: value, list, negated } => self.in_list(value, list, *negated),
             Expr::Between { expr: value, negated, low, high } => self.between(value, low, high, *negated),
             Expr::Like { negated, any: false, expr: value, pattern, escape_char: None } => {

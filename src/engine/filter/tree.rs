@@ -1,12 +1,14 @@
 //! The typed tree of a condition: every conversion that Postgres makes silently is a node of its own.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashSet;
 
 use super::catalog::Function;
 use super::catalog::casts::Convert;
+use super::subquery::Membership;
 use super::types::Type;
 use super::value::Value;
 
@@ -61,6 +63,8 @@ pub enum Kind {
     NullIf(Box<Node>, Box<Node>),
     /// The order of two rows: the first pair that differs decides.
     Rows(Comparison, Vec<(Node, Node)>),
+    /// `IN (SELECT ..)`: not known from the row.
+    InSubquery(Arc<Membership>),
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
@@ -166,7 +170,7 @@ impl Node {
 
     pub fn children(&self) -> Vec<&Node> {
         match &self.kind {
-            Kind::Column(_) | Kind::Constant(_) => Vec::new(),
+            Kind::Column(_) | Kind::Constant(_) | Kind::InSubquery(_) => Vec::new(),
             Kind::Cast { value, .. }
             | Kind::Not(value)
             | Kind::In { value, .. }
@@ -202,8 +206,10 @@ impl Node {
         let mut found = Vec::new();
         let mut open = vec![self];
         while let Some(node) = open.pop() {
-            if let Kind::Column(position) = node.kind {
-                found.push(position);
+            match &node.kind {
+                Kind::Column(position) => found.push(*position),
+                Kind::InSubquery(membership) => found.extend(membership.left.iter().map(|left| left.position)),
+                _ => {}
             }
             open.extend(node.children());
         }

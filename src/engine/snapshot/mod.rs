@@ -15,10 +15,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub use mark::{Mark, widen};
 pub use copy::fields;
+pub use mark::{Mark, widen};
 pub use messages::Messages;
-pub use take::{Context, begin, failure, flush_target, take};
+pub use take::{Context, begin, failure, flush_target, rejoin, take};
 
 /// Why a shape has no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,16 +12,16 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tracing::warn;
 
-use super::{Failure, Mark, copy};
+use super::{Failure, Mark, Messages};
 use crate::engine::collector::{Collector, Verdict};
-use crate::engine::entry::Encoder;
 use crate::engine::pool::{Connection, Connections};
 use crate::engine::publication::Publication;
 use crate::engine::replication::OUTPUT_SETTINGS;
-use crate::engine::shape::{Definition, Files, Shape};
+use crate::engine::shape::{Files, Shape};
+use crate::engine::subquery::{Count, Join, Key, repair};
 use crate::engine::tables::Table;
+use crate::shape::Lsn;
 use crate::shape::control::snapshot_end;
-use crate::shape::{Lsn, quote_identifier};
 
 /// Rows are written to the file in pieces of this size.
 const WRITE_BYTES: usize = 1 << 20;
@@ -66,13 +66,19 @@ pub async fn take(context: &Context, shape: &Arc<Shape>) -> Result<(), Failure> 
 /// Opens a transaction whose snapshot the stream continues exactly; all that it sees is on Postgres' disk.
 async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -> Result<Connection<'a>, Failure> {
     let mut client = connection(&context.connections).await?;
-    context.publication.ensure(&client, &shape.definition.table).await?;
+    for table in shape.definition.tables() {
+        context.publication.ensure(&client, &table).await?;
+    }
     context.collector.register(Arc::clone(shape)).await?;
     // Whatever ends this early, the connection is not used again in the middle of a transaction.
     client.spoiled = true;
     loop {
         let (mark, read) = begin(&client, &shape.definition.table).await?;
-        if context.collector.snapshot_taken(shape.number, mark.clone()).await? == Verdict::Accepted {
+        let verdict = match shape.definition.has_subqueries() {
+            true => join_with_subqueries(context, shape, &client, &mark, read, false).await?,
+            false => context.collector.snapshot_taken(shape.number, mark.clone()).await?,
+        };
+        if verdict == Verdict::Accepted {
             shape.snapshot.set_mark(mark);
             wait_for_flush(&client, read, deadline).await?;
             return Ok(client);
@@ -82,6 +88,64 @@ async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -
         client.batch_execute("ROLLBACK").await.map_err(|error| failure(&error))?;
         sleep(POLL).await;
     }
+}
+
+/// Counts the subqueries that nobody follows yet, in the same transaction, and joins with them. With `repair`, also what readers
+/// of the shape as it is stored must be told.
+async fn join_with_subqueries(
+    context: &Context,
+    shape: &Arc<Shape>,
+    client: &Client,
+    mark: &Mark,
+    read: Lsn,
+    repair: bool,
+) -> Result<Verdict, Failure> {
+    let mut counts = Vec::new();
+    for count in context.collector.plan(shape.number).await? {
+        counts.push((count.number, count_values(client, &count).await?));
+    }
+    let news = if repair { repair::news(client, mark, &context.files, shape).await? } else { Vec::new() };
+    let join = Join { mark: mark.clone(), read: flush_target(read), counts, news };
+    context.collector.join(shape.number, join).await
+}
+
+/// Lets a shape with subqueries, which the store had, go on: tells its readers what became different since it was followed.
+///
+/// # Errors
+/// It cannot. The caller ends the shape, or tries again.
+pub async fn rejoin(context: &Context, shape: &Arc<Shape>) -> Result<(), Failure> {
+    let mut client = connection(&context.connections).await?;
+    for table in shape.definition.tables() {
+        context.publication.ensure(&client, &table).await?;
+    }
+    client.spoiled = true;
+    loop {
+        let (mark, read) = begin(&client, &shape.definition.table).await?;
+        let verdict = join_with_subqueries(context, shape, &client, &mark, read, true).await?;
+        let end = if verdict == Verdict::Accepted { "COMMIT" } else { "ROLLBACK" };
+        client.batch_execute(end).await.map_err(|error| failure(&error))?;
+        if verdict == Verdict::Accepted {
+            client.spoiled = false;
+            return Ok(());
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// The values of a subquery, each with the number of its rows.
+async fn count_values(client: &Client, count: &Count) -> Result<Vec<(Key, u64)>, Failure> {
+    let rows = client.copy_out(&count.sql()).await.map_err(|error| failure(&error))?;
+    pin_mut!(rows);
+    let (mut values, mut scratch) = (Vec::new(), Vec::new());
+    while let Some(line) = rows.next().await {
+        let line = line.map_err(|error| failure(&error))?;
+        values.push(count.read(&line, &mut scratch).ok_or_else(unexpected_row)?);
+    }
+    Ok(values)
+}
+
+fn unexpected_row() -> Failure {
+    Failure::Unexpected("a row of COPY does not have the columns asked for".into())
 }
 
 async fn connection(connections: &Connections) -> Result<Connection<'_>, Failure> {
@@ -137,9 +201,7 @@ async fn copy_rows(
         }
         let line = line.map_err(|error| failure(&error))?;
         message.clear();
-        messages
-            .write(&mut message, &line, b"")
-            .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
+        messages.write(&mut message, &line, b"").ok_or_else(unexpected_row)?;
         message.extend_from_slice(b"}}");
         if file.message(&message).await? {
             file.sync().await?;

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tracing::{error, warn};
 
-use super::{Command, Held};
 use super::behind::Behind;
 use super::records::{Change, Records, RecordsError};
 use super::sync::sync_folder;
+use super::{Command, Held};
 use crate::engine::log::{Journal, Reference};
 use crate::engine::replication::Identity;
 use crate::engine::shape::{Files, Shape};

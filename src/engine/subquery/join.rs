@@ -15,7 +15,7 @@ use crate::engine::entry::Encoder;
 use crate::engine::filter::{Compared, Position, Subquery};
 use crate::engine::log::Entry;
 use crate::engine::shape::Shape;
-use crate::engine::snapshot::{Failure, Mark};
+use crate::engine::snapshot::{Failure, Mark, fields};
 use crate::engine::tables::Table;
 use crate::shape::{Lsn, Offset, quote_identifier};
 
@@ -46,11 +46,18 @@ impl Count {
         let name = |column: &Compared| quote_identifier(&self.table.columns[column.position].name);
         let columns = self.columns.iter().map(name).collect::<Vec<_>>().join(", ");
         let condition = self.condition.as_ref().map(|sql| format!(" WHERE {sql}")).unwrap_or_default();
-        // By text: what is equal in other ways is brought together here, and json has no order.
-        format!(
-            "COPY (SELECT {columns}, count(*) FROM {}{condition} GROUP BY {columns}) TO STDOUT",
-            self.table.from()
-        )
+        format!("COPY (SELECT {columns}, count(*) FROM {}{condition} GROUP BY {columns}) TO STDOUT", self.table.from())
+    }
+}
+
+impl Count {
+    /// One line of its answer.
+    pub fn read(&self, line: &[u8], scratch: &mut Vec<u8>) -> Option<(Key, u64)> {
+        let fields = fields(line, self.columns.len() + 1, scratch)?;
+        let (rows, values) = fields.split_last()?;
+        let rows = std::str::from_utf8((*rows)?).ok()?.parse().ok()?;
+        let canonical = self.columns.iter().map(|column| column.canonical);
+        Some((Key::of(values.iter().copied(), canonical), rows))
     }
 }
 
@@ -81,7 +88,9 @@ impl Graph {
                 Position::Row { .. } => None,
                 Position::In { membership, negated } => {
                     let number = self.subquery(&membership.subquery, *negated, earlier, *owner, feeds);
-                    if let Some(Node { kind: Kind::Subquery { dependents, .. }, depth, .. }) = self.nodes.get_mut(&number) {
+                    if let Some(Node { kind: Kind::Subquery { dependents, .. }, depth, .. }) =
+                        self.nodes.get_mut(&number)
+                    {
                         dependents.insert(node.number);
                         node.depth = node.depth.max(*depth + 1);
                     }
@@ -94,7 +103,14 @@ impl Graph {
         self.nodes.insert(node.number, node);
     }
 
-    fn subquery(&mut self, subquery: &Arc<Subquery>, negated: bool, earlier: &[u64], owner: u64, feeds: &mut Vec<Feed>) -> u64 {
+    fn subquery(
+        &mut self,
+        subquery: &Arc<Subquery>,
+        negated: bool,
+        earlier: &[u64],
+        owner: u64,
+        feeds: &mut Vec<Feed>,
+    ) -> u64 {
         let identity = (subquery.table.oid, subquery.sql.clone(), negated);
         if let Some(known) = self.by_identity.get(&identity) {
             return *known;
@@ -206,6 +222,9 @@ impl Graph {
             self.settle(node, step, cause, stream, &mut work, effects);
         }
         self.run(work, stream, effects);
+        if let Some(Node { kind: Kind::Shape(followed), phase: Phase::Current, .. }) = self.nodes.get(&shape) {
+            effects.released.push((Arc::clone(&followed.shape), shape));
+        }
     }
 
     /// Whether the nodes that begin can do so where the rows were read, with those that are there already.

@@ -44,11 +44,6 @@ impl Members {
         known || self.with_null.iter().any(|member| member.may_equal(value))
     }
 
-    /// Distinct values.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     /// Adds rows with a value, or with a negative number takes them away. What that changes goes to `deltas`.
     pub fn add(&mut self, value: Key, rows: i64, deltas: &mut Vec<Delta>) {
         let before = self.rows.get(&value).copied().unwrap_or(0);

@@ -169,7 +169,8 @@ impl Graph {
 
     /// The stream has come to `stream.processed`: whoever waited for that goes on.
     pub fn advance(&mut self, stream: Stream<'_>, effects: &mut Effects) {
-        while let Some(&(position, number)) = self.waiting.first().filter(|(position, _)| *position <= stream.processed) {
+        while let Some(&(position, number)) = self.waiting.first().filter(|(position, _)| *position <= stream.processed)
+        {
             self.waiting.remove(&(position, number));
             if self.joining.contains_key(&number) {
                 self.try_join(number, stream, effects);

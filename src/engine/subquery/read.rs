@@ -63,10 +63,13 @@ impl Order {
 /// Rows that a move of these values can concern: the value is in a position, and what else an alternative with that position asks of the
 /// row is so. The node decides; this keeps the answer small.
 fn condition(node: &Node, asked: &[(u64, Key)]) -> String {
-    let Some(alternatives) = node.filter.as_ref().and_then(|filter| filter.alternatives()) else { return "false".into() };
+    let Some(alternatives) = node.filter.as_ref().and_then(|filter| filter.alternatives()) else {
+        return "false".into();
+    };
     let mut found = Vec::new();
     for (at, position) in alternatives.positions.iter().enumerate() {
-        let (Position::In { membership, .. }, Some(subquery)) = (position, node.subqueries.get(at).copied().flatten()) else {
+        let (Position::In { membership, .. }, Some(subquery)) = (position, node.subqueries.get(at).copied().flatten())
+        else {
             continue;
         };
         let values = asked.iter().filter(|(number, _)| *number == subquery).map(|(_, key)| key);
@@ -90,9 +93,8 @@ fn condition(node: &Node, asked: &[(u64, Key)]) -> String {
 fn any_of<'a>(names: &[String], values: impl Iterator<Item = &'a Key>) -> Option<String> {
     let (mut list, mut others) = (Vec::new(), Vec::new());
     for value in values {
-        let texts: Vec<Option<String>> = parts(value.as_ref())
-            .map(|part| part.map(|text| quote_literal(&String::from_utf8_lossy(text))))
-            .collect();
+        let texts: Vec<Option<String>> =
+            parts(value.as_ref()).map(|part| part.map(|text| quote_literal(&String::from_utf8_lossy(text)))).collect();
         match texts.as_slice() {
             [Some(text)] => list.push(text.clone()),
             texts => {

@@ -15,9 +15,10 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
-use crate::engine::log::{Read, Place, Entry};
+use super::tags::rows_end;
+use crate::engine::log::{Entry, Place, Read};
 use crate::engine::shape::{Files, Shape};
-use crate::engine::snapshot::{Chunk, Failure, Messages, failure};
+use crate::engine::snapshot::{Chunk, Failure, Mark, Messages, failure};
 use crate::shape::{Offset, Replica};
 
 /// Files larger than this together are not read again: the shape starts over.
@@ -90,7 +91,9 @@ impl Readers {
                 row.extend(value);
                 self.learn(key, Known { value: row, tags: headers.tags, active: headers.active_conditions });
             }
-            (_, _, Some(event)) => headers.patterns.into_iter().for_each(|pattern| self.event(event == "move-in", pattern)),
+            (_, _, Some(event)) => {
+                headers.patterns.into_iter().for_each(|pattern| self.event(event == "move-in", pattern))
+            }
             _ => {}
         }
     }
@@ -126,15 +129,16 @@ impl Readers {
     }
 }
 
-/// What readers must be told so that they have the rows that `client`'s transaction sees: messages without the end that every entry has.
+/// What readers must be told so that they have the rows that `client`'s transaction, which is at `mark`, sees: messages without the end that every entry has.
 ///
 /// # Errors
 /// The files or the rows cannot be read, or there is too much of them.
-pub async fn news(client: &Client, files: &Files, shape: &Arc<Shape>) -> Result<Vec<Bytes>, Failure> {
+pub async fn news(client: &Client, mark: &Mark, files: &Files, shape: &Arc<Shape>) -> Result<Vec<Bytes>, Failure> {
     let (owned, of) = (files.clone(), Arc::clone(shape));
     let read = tokio::task::spawn_blocking(move || read_files(&owned, &of)).await;
     let readers = read.map_err(io::Error::other).and_then(|read| read);
-    let mut readers = readers.map_err(|error| Failure::Unexpected(format!("the shape's files cannot be read: {error}")))?;
+    let mut readers =
+        readers.map_err(|error| Failure::Unexpected(format!("the shape's files cannot be read: {error}")))?;
     let mut messages = Messages::new(shape);
     let rows = client.copy_out(&messages.query()).await.map_err(|error| failure(&error))?;
     pin_mut!(rows);
@@ -143,7 +147,9 @@ pub async fn news(client: &Client, files: &Files, shape: &Arc<Shape>) -> Result<
         let line = line.map_err(|error| failure(&error))?;
         let mut json = Vec::new();
         let unexpected = |what: &str| Failure::Unexpected(what.to_owned());
-        messages.write(&mut json, &line, b",\"is_move_in\":true").ok_or_else(|| unexpected("a row does not have its columns"))?;
+        messages
+            .write(&mut json, &line, b",\"is_move_in\":true")
+            .ok_or_else(|| unexpected("a row does not have its columns"))?;
         let whole = [&json[..], b"}}"].concat();
         let message: Message = serde_json::from_slice(&whole).map_err(|_| unexpected("a row is not JSON"))?;
         let key = message.key.unwrap_or_default();
@@ -159,6 +165,9 @@ pub async fn news(client: &Client, files: &Files, shape: &Arc<Shape>) -> Result<
     }
     let left: Vec<String> = readers.rows.keys().cloned().collect();
     news.extend(left.into_iter().filter_map(|key| readers.forget(&key).map(|known| gone(shape, &key, known))));
+    if !come.is_empty() {
+        come.push(rows_end(mark));
+    }
     news.extend(come);
     Ok(news)
 }

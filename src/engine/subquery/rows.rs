@@ -99,7 +99,14 @@ impl Writer<'_> {
 }
 
 /// Counts what one change of a row does to a subquery's result.
-pub fn count(node: &Node, members: &mut Members, old: Option<&Row>, new: Option<&Row>, stands: Stands<'_>, deltas: &mut Vec<Delta>) {
+pub fn count(
+    node: &Node,
+    members: &mut Members,
+    old: Option<&Row>,
+    new: Option<&Row>,
+    stands: Stands<'_>,
+    deltas: &mut Vec<Delta>,
+) {
     let Kind::Subquery { columns, .. } = &node.kind else { return };
     for (row, rows) in [(old, -1), (new, 1)] {
         if let Some(row) = row.filter(|row| stands(row)) {

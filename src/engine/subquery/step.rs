@@ -171,7 +171,8 @@ impl Graph {
     /// The stream has come to where the rows were read: what the rows contain comes before them, the rest after.
     pub(super) fn try_splice(&mut self, number: u64, stream: Stream<'_>, effects: &mut Effects) {
         let Some(mut node) = self.nodes.remove(&number) else { return };
-        let Phase::Reading { asked, arrived: Some(arrived) } = std::mem::replace(&mut node.phase, Phase::Current) else {
+        let Phase::Reading { asked, arrived: Some(arrived) } = std::mem::replace(&mut node.phase, Phase::Current)
+        else {
             self.nodes.insert(number, node);
             return;
         };
@@ -205,8 +206,7 @@ impl Graph {
     /// Follows the moves that the rows were read for.
     fn take_rows(&mut self, node: &mut Node, asked: &[(u64, Key)], arrived: &Arrived, step: &mut Step) {
         let results = &mut self.results;
-        let moving: Vec<((u64, Key), Wanted)> =
-            asked.iter().filter_map(|key| node.wanted.remove_entry(key)).collect();
+        let moving: Vec<((u64, Key), Wanted)> = asked.iter().filter_map(|key| node.wanted.remove_entry(key)).collect();
         if moving.is_empty() {
             return;
         }
@@ -231,7 +231,10 @@ impl Graph {
                 step.txids.extend(txids.into_iter().filter(|txid| !step.txids.contains(txid)).collect::<Vec<_>>());
             }
             Kind::Shape(followed) => {
-                let patterns: Vec<Pattern> = moving.iter().flat_map(|((subquery, value), _)| patterns(node, followed, *subquery, value)).collect();
+                let patterns: Vec<Pattern> = moving
+                    .iter()
+                    .flat_map(|((subquery, value), _)| patterns(node, followed, *subquery, value))
+                    .collect();
                 let tx = transaction_of(followed, node.seen.0, false);
                 let mut messages = vec![event(Move::In, &patterns, &txids)];
                 for (row, was) in arrived.rows.iter().zip(before) {

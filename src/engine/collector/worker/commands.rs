@@ -37,7 +37,8 @@ impl Worker {
                 self.with_graph(|graph, stream, effects| graph.join(number, join, reply, stream, effects)).await?;
             }
             Command::RowsArrived(number, round, rows) => {
-                self.with_graph(|graph, stream, effects| graph.rows_arrived(number, round, rows, stream, effects)).await?;
+                self.with_graph(|graph, stream, effects| graph.rows_arrived(number, round, rows, stream, effects))
+                    .await?;
             }
             Command::Finish(shape, chunk_ends, reply) => {
                 if !self.taps.contains_key(&shape.number) && !self.graph.has(shape.number) {
@@ -101,7 +102,14 @@ impl Worker {
             let entries = entries.collect();
             shape.log.append(own);
             // No position of its own: what has been reached since is in the journal already.
-            self.store.transaction(Transaction { end: Lsn(0), entries, shapes: vec![Arc::clone(&shape)], held: Held::default() }).await?;
+            self.store
+                .transaction(Transaction {
+                    end: Lsn(0),
+                    entries,
+                    shapes: vec![Arc::clone(&shape)],
+                    held: Held::default(),
+                })
+                .await?;
         }
         Ok(Ok(Verdict::Accepted))
     }

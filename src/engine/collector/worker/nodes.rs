@@ -82,10 +82,7 @@ impl Worker {
     }
 
     /// Does something between transactions, and what follows from it.
-    pub async fn with_graph(
-        &mut self,
-        work: impl FnOnce(&mut Graph, Stream<'_>, &mut Effects),
-    ) -> Result<(), Stopped> {
+    pub async fn with_graph(&mut self, work: impl FnOnce(&mut Graph, Stream<'_>, &mut Effects)) -> Result<(), Stopped> {
         let mut effects = Effects::default();
         let stream = Stream { processed: self.reached(), earlier: &self.earlier };
         work(&mut self.graph, stream, &mut effects);
