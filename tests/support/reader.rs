@@ -1,6 +1,6 @@
 //! A client of the shape protocol that believes nothing: it checks every message against what it holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,6 +12,9 @@ use super::tags::Tags;
 /// How long a refused (503) request is left alone. The server says whole seconds; a test asks again sooner.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRIES: usize = 600;
+
+/// Messages that a failure shows.
+const RECENT: usize = 60;
 
 /// Where a change stands: commit LSN and position in the transaction.
 pub type Position = (u64, u64);
@@ -41,6 +44,8 @@ pub struct Reader {
     /// The new key, after the first half of a change of key.
     moving: Option<(String, String)>,
     cursor: String,
+    /// The messages that came last.
+    recent: VecDeque<String>,
 }
 
 impl Reader {
@@ -61,6 +66,7 @@ impl Reader {
             moving_in: false,
             moving: None,
             cursor: String::new(),
+            recent: VecDeque::new(),
         }
     }
 
@@ -201,6 +207,10 @@ impl Reader {
     }
 
     fn apply(&mut self, message: Message) {
+        self.recent.push_back(format!("{} {:?} {:?} {:?}", self.offset, message.kind(), message.key, message.headers));
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
         match message.kind() {
             "snapshot-end" => {
                 let expected = !self.snapshot_ended || self.moving_in;
@@ -273,7 +283,7 @@ impl Reader {
             }
             "update" => self.update(&message, &key, value),
             _ => {
-                let Some(old) = self.rows.remove(&key) else { panic!("{}: unknown: {message:?}", self.shape.name()) };
+                let Some(old) = self.rows.remove(&key) else { self.fail(&message, "a delete of an unknown row") };
                 let whole = self.shape.is_full() || self.key.is_empty();
                 let shown: Row = old.into_iter().filter(|(name, _)| whole || self.key.contains(name)).collect();
                 self.check(value == shown, &message, "a delete that shows another row");
@@ -283,7 +293,7 @@ impl Reader {
     }
 
     fn update(&mut self, message: &Message, key: &str, value: Row) {
-        let Some(row) = self.rows.get(key) else { panic!("{}: unknown: {message:?}", self.shape.name()) };
+        let Some(row) = self.rows.get(key) else { self.fail(message, "an update of an unknown row") };
         let mut new = row.clone();
         new.extend(value.clone());
         let changed: Row =
@@ -305,8 +315,11 @@ impl Reader {
 
     fn check(&self, holds: bool, message: &Message, otherwise: &str) {
         if !holds {
-            let before = self.log.iter().rev().take(5).collect::<Vec<_>>();
-            panic!("{}: {otherwise}: {message:?}, after {before:#?}", self.shape.name());
+            self.fail(message, otherwise);
         }
+    }
+
+    fn fail(&self, message: &Message, reason: &str) -> ! {
+        panic!("{}: {reason}: {message:?}, after {:#?}", self.shape.name(), self.recent);
     }
 }

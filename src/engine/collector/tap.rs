@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::engine::log::Entry;
+use crate::engine::log::{Ends, Entry};
 use crate::engine::shape::Shape;
 use crate::engine::snapshot::Mark;
 use crate::shape::{Lsn, Offset};
@@ -95,7 +95,7 @@ impl Tap {
         let count = self.pending.len();
         let taken = self.pending.drain(..).enumerate().map(|(position, at)| {
             let (offset, json) = entries[at as usize].clone();
-            Entry { offset, json, last: position + 1 == count }
+            Entry { offset, json, ends: Ends::transaction(position + 1 == count) }
         });
         taken.collect()
     }

@@ -312,7 +312,7 @@ impl Worker {
                 Phase::Live(_) if lost || tap.shape.log.has_ended() => ended.push(number),
                 Phase::Live(_) => {
                     for (place, entry) in places.iter().zip(&own) {
-                        shared[*place as usize].push(Reference { shape: number, last: entry.last });
+                        shared[*place as usize].push(Reference { shape: number, ends: entry.ends });
                     }
                     tap.shape.log.append(own);
                     grown.push(Arc::clone(&tap.shape));

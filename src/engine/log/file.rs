@@ -1,6 +1,6 @@
 //! A shape's log on disk: frames in offset order, each with its checksum, written behind the journal.
 //!
-//! A frame is `length u32, crc32 u32, tx u64, op u64, last u8, message`, little endian; the length counts
+//! A frame is `length u32, crc32 u32, tx u64, op u64, ends u8, message`, little endian; the length counts
 //! what follows the checksum, which covers the same bytes. A file is valid up to its first bad frame: what
 //! a crash cut off is in the journal.
 
@@ -11,7 +11,7 @@ use std::path::Path;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::Entry;
+use super::{Ends, Entry};
 use crate::shape::Offset;
 
 /// Length and checksum.
@@ -117,7 +117,11 @@ fn write_frame(out: &mut BytesMut, entry: &Entry) {
     let mut head = [0; ENTRY_HEAD];
     head[..8].copy_from_slice(&entry.offset.tx.to_le_bytes());
     head[8..16].copy_from_slice(&entry.offset.op.to_le_bytes());
-    head[16] = u8::from(entry.last);
+    head[16] = match entry.ends {
+        Ends::Nothing => 0,
+        Ends::Transaction => 1,
+        Ends::Batch => 2,
+    };
     let mut crc = crc32fast::Hasher::new();
     crc.update(&head);
     crc.update(&entry.json);
@@ -144,7 +148,12 @@ fn read_frame(bytes: &mut Bytes) -> Option<Entry> {
     bytes.advance(FRAME_HEAD + length);
     let mut head = &body[..ENTRY_HEAD];
     let offset = Offset { tx: head.get_u64_le(), op: head.get_u64_le() };
-    Some(Entry { offset, last: head.get_u8() != 0, json: body.slice(ENTRY_HEAD..) })
+    let ends = match head.get_u8() {
+        0 => Ends::Nothing,
+        1 => Ends::Transaction,
+        _ => Ends::Batch,
+    };
+    Some(Entry { offset, ends, json: body.slice(ENTRY_HEAD..) })
 }
 
 /// Reads a file from its start and cuts off what follows the last whole transaction.
@@ -163,7 +172,7 @@ pub fn scan(path: &Path) -> io::Result<(LogFile, Vec<(Offset, u64)>)> {
     while let Some(entry) = window.next()? {
         log.note(entry.offset, window.position);
         sizes.push((entry.offset, entry.len() as u64));
-        if entry.last {
+        if entry.ends != Ends::Nothing {
             whole = (log.bytes, log.last, log.marks.len(), sizes.len());
         }
     }

@@ -13,17 +13,20 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::Entry;
+use super::{Ends, Entry};
 use crate::shape::{Lsn, Offset};
 
 const ENTRY: u8 = 1;
 const POSITION: u8 = 2;
 
-/// A shape that has an entry, by number, and whether it is the last of its transaction there.
+/// Marks a reference whose entry ends a batch; shapes' numbers are far below it.
+const BATCH: u64 = 1 << 63;
+
+/// A shape that has an entry, by number, and what is whole with it there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
     pub shape: u64,
-    pub last: bool,
+    pub ends: Ends,
 }
 
 /// The open segment, and what waits to be written to it.
@@ -57,7 +60,12 @@ impl Journal {
             out.put_u64_le(offset.op);
             out.put_u32_le(shapes.len() as u32);
             for shape in shapes {
-                out.put_u64_le(shape.shape << 1 | u64::from(shape.last));
+                let ends = match shape.ends {
+                    Ends::Nothing => 0,
+                    Ends::Transaction => 1,
+                    Ends::Batch => BATCH,
+                };
+                out.put_u64_le(shape.shape << 1 | ends);
             }
             out.put_slice(json);
         });
@@ -180,7 +188,7 @@ fn replay_segment(mut bytes: Bytes, reached: &mut Lsn, entry: &mut impl FnMut(u6
                 *reached = position.max(*reached);
                 for (offset, shapes, json) in waiting.drain(..) {
                     for shape in shapes {
-                        entry(shape.shape, Entry { offset, json: json.clone(), last: shape.last });
+                        entry(shape.shape, Entry { offset, json: json.clone(), ends: shape.ends });
                     }
                 }
             }
@@ -218,7 +226,11 @@ fn read_payload(mut payload: Bytes) -> Option<Payload> {
             let mut shapes = Vec::with_capacity((count as usize).min(payload.len() / 8));
             for _ in 0..count {
                 let reference = payload.try_get_u64_le().ok()?;
-                shapes.push(Reference { shape: reference >> 1, last: reference & 1 == 1 });
+                let ends = match reference {
+                    _ if reference & BATCH != 0 => Ends::Batch,
+                    _ => Ends::transaction(reference & 1 == 1),
+                };
+                shapes.push(Reference { shape: (reference & !BATCH) >> 1, ends });
             }
             Some(Payload::Entry(offset, shapes, payload))
         }

@@ -34,16 +34,33 @@ pub use journal::{Journal, Reference, replay};
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub offset: Offset,
-    /// The message without its end: `last` differs from shape to shape, the rest is shared by all of them.
+    /// The message without its end: `ends` differs from shape to shape, the rest is shared by all of them.
     pub json: Bytes,
-    /// Whether this is the last change of its transaction in this shape.
-    pub last: bool,
+    pub ends: Ends,
+}
+
+/// What is whole with an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Nothing: what belongs with it follows.
+    Nothing,
+    /// What was told together, but is no change of a transaction.
+    Batch,
+    /// Its transaction, in this shape.
+    Transaction,
+}
+
+impl Ends {
+    /// Of the last change of a transaction, or of another.
+    pub fn transaction(last: bool) -> Self {
+        if last { Self::Transaction } else { Self::Nothing }
+    }
 }
 
 impl Entry {
     /// What closes the message after [`Entry::json`].
     fn end(&self) -> &'static [u8] {
-        if self.last { b",\"last\":true}}" } else { b"}}" }
+        if self.ends == Ends::Transaction { b",\"last\":true}}" } else { b"}}" }
     }
 
     /// Bytes of the whole message.

@@ -4,7 +4,7 @@ use super::*;
 
 fn entry(tx: u64, op: u64, size: usize) -> Entry {
     let json = format!("{{\"key\":\"{tx}_{op}\",\"pad\":\"{}\"", "x".repeat(size));
-    Entry { offset: Offset { tx, op }, json: json.into(), last: op == 2 }
+    Entry { offset: Offset { tx, op }, json: json.into(), ends: Ends::transaction(op == 2) }
 }
 
 /// Twenty transactions of two changes, of very different sizes.
@@ -14,7 +14,7 @@ fn entries() -> Vec<Entry> {
 }
 
 fn ids(entries: &[Entry]) -> Vec<(Offset, bool, usize)> {
-    entries.iter().map(|entry| (entry.offset, entry.last, entry.json.len())).collect()
+    entries.iter().map(|entry| (entry.offset, entry.ends == Ends::Transaction, entry.json.len())).collect()
 }
 
 /// Everything after `after`, read answer by answer; and where the answers ended.
@@ -224,7 +224,7 @@ fn a_log_that_is_ending_is_never_up_to_date() {
 fn a_journal_gives_back_complete_transactions_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut journal = Journal::create(folder.path(), 1, Lsn(5)).expect("created");
-    let both = [Reference { shape: 1, last: false }, Reference { shape: 2, last: true }];
+    let both = [Reference { shape: 1, ends: Ends::Nothing }, Reference { shape: 2, ends: Ends::Transaction }];
     for tx in [10, 20, 30] {
         journal.entry(Offset { tx, op: 0 }, b"one", &both);
         journal.entry(Offset { tx, op: 2 }, b"two", &both[..1]);
@@ -238,7 +238,7 @@ fn a_journal_gives_back_complete_transactions_only() {
         fs::write(&path, &good[..length]).expect("cut");
         let mut given = Vec::new();
         let replayed =
-            replay(folder.path(), |shape, entry| given.push((shape, entry.offset.tx, entry.last))).expect("readable");
+            replay(folder.path(), |shape, entry| given.push((shape, entry.offset.tx, entry.ends == Ends::Transaction))).expect("readable");
         let complete = given.iter().map(|(_, tx, _)| *tx).max().unwrap_or(4);
         assert_eq!(given.len() as u64, replayed.position.0.saturating_sub(5).div_ceil(10) * 3, "cut at {length}");
         assert!(replayed.position.0 <= complete + 1, "cut at {length}: {} claims too much", replayed.position);
@@ -252,7 +252,7 @@ fn a_journal_gives_back_complete_transactions_only() {
 fn damage_in_an_older_segment_ends_the_replay_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut journal = Journal::create(folder.path(), 1, Lsn(5)).expect("created");
-    journal.entry(Offset { tx: 10, op: 0 }, b"one", &[Reference { shape: 1, last: true }]);
+    journal.entry(Offset { tx: 10, op: 0 }, b"one", &[Reference { shape: 1, ends: Ends::Transaction }]);
     journal.position(Lsn(11));
     journal.sync().expect("synced");
     let ended = journal.roll().expect("rolled");

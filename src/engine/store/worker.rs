@@ -134,7 +134,7 @@ impl Worker {
                 }
                 for (shape, entries) in &transaction.held.entries {
                     for entry in entries {
-                        let shapes = [Reference { shape: shape.number, last: entry.last }];
+                        let shapes = [Reference { shape: shape.number, ends: entry.ends }];
                         self.journal.entry(entry.offset, &entry.json, &shapes);
                         batch.bytes += entry.len() as u64;
                     }

@@ -13,7 +13,7 @@ use super::{Committed, Effects, Feed, Graph, Key, SUBQUERY, Stream, Work};
 use crate::engine::collector::Verdict;
 use crate::engine::entry::Encoder;
 use crate::engine::filter::{Compared, Position, Subquery};
-use crate::engine::log::Entry;
+use crate::engine::log::{Ends, Entry};
 use crate::engine::shape::Shape;
 use crate::engine::snapshot::{Failure, Mark, fields};
 use crate::engine::tables::Table;
@@ -250,7 +250,7 @@ impl Graph {
         let tx = seen.0.max(followed.last.tx) + 2;
         let entries = news.into_iter().zip(0..);
         let entries: Vec<Entry> =
-            entries.map(|(json, op)| Entry { offset: Offset { tx, op }, json, last: false }).collect();
+            entries.map(|(json, op)| Entry { offset: Offset { tx, op }, json, ends: Ends::Nothing }).collect();
         if let Some(entry) = entries.last() {
             followed.last = entry.offset;
         }
@@ -262,20 +262,21 @@ impl Graph {
 fn can_begin(node: &Node, mark: &Mark) -> bool {
     let Phase::Building { earlier, .. } = &node.phase else { return false };
     let mut after = false;
-    let in_order = node.queue.iter().all(|item| {
-        // What a subquery followed late may have happened before or after the rows were read.
-        let contained = item.xid != 0 && mark.contains(item.xid);
-        after |= item.xid != 0 && !contained;
-        contained || item.xid != 0 || !after
+    let in_order = node.queue.iter().all(|item| match item.is_contained(mark) {
+        Some(true) => !after,
+        Some(false) => {
+            after = true;
+            true
+        }
+        // A subquery was late, and followed something from before and something from after at once.
+        None => false,
     });
-    let no_return = node.queue.iter().skip_while(|item| item.xid == 0 || mark.contains(item.xid));
-    let no_return = no_return.into_iter().all(|item| item.xid != 0 && !mark.contains(item.xid));
-    in_order && no_return && earlier.iter().all(|xid| mark.contains(*xid))
+    in_order && earlier.iter().all(|xid| mark.contains(*xid))
 }
 
 /// Leaves out what the rows contain.
 fn begin(node: &mut Node, mark: &Mark) {
-    while node.queue.front().is_some_and(|item| item.xid == 0 || mark.contains(item.xid)) {
+    while node.queue.front().is_some_and(|item| item.is_contained(mark) == Some(true)) {
         let Some(item) = node.next_item() else { break };
         for moved in &item.moves {
             for delta in moved.deltas.iter() {

@@ -16,14 +16,15 @@ use super::view::{Belief, Results};
 use crate::engine::entry::Encoder;
 use crate::engine::filter::{Active, Compared, Filter, Position};
 use crate::engine::shape::Shape;
+use crate::engine::snapshot::Mark;
 use crate::engine::tables::Table;
 use crate::shape::{Lsn, Offset};
 
 /// A row in the order of the table's columns.
 pub type Row = Vec<Option<Bytes>>;
 
-/// Transaction ids as readers see them, ascending.
-pub type Txids = SmallVec<[u32; 2]>;
+/// Transactions by their 64-bit ids.
+pub type Xids = SmallVec<[u64; 2]>;
 
 /// Changes that one node may wait with; more, and the shapes that need it start over.
 const QUEUE_BYTES: usize = 64 << 20;
@@ -35,6 +36,18 @@ pub struct RowChange {
     pub op: u64,
     pub old: Option<Row>,
     pub new: Option<Row>,
+}
+
+impl Item {
+    /// Whether a moment of Postgres contains all of what caused it; `None` if it contains a part.
+    pub fn is_contained(&self, mark: &Mark) -> Option<bool> {
+        if self.xid != 0 {
+            return Some(mark.contains(self.xid));
+        }
+        let mut contained = self.moves.iter().flat_map(|moved| &moved.causes).map(|xid| mark.contains(*xid));
+        let first = contained.next()?;
+        contained.all(|other| other == first).then_some(first)
+    }
 }
 
 impl RowChange {
@@ -62,7 +75,7 @@ pub struct Moved {
     pub subquery: u64,
     pub deltas: Arc<[Delta]>,
     /// The transactions that caused it.
-    pub txids: Txids,
+    pub causes: Xids,
 }
 
 /// A followed query.
@@ -93,7 +106,8 @@ pub struct Node {
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub there: bool,
-    pub txids: Txids,
+    /// The transactions that caused it.
+    pub causes: Xids,
 }
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::tags::{share_slots, write_headers};
 use super::view::Results;
 use crate::engine::entry::{Operation, Position};
 use crate::engine::filter::Alternatives;
-use crate::engine::log::Entry;
+use crate::engine::log::{Ends, Entry};
 use crate::shape::{Lsn, Offset};
 
 /// Where messages of a transaction stand in a shape's log.
@@ -60,7 +60,7 @@ impl Writer<'_> {
     fn add(&mut self, op: u64, json: Bytes, tags: &[String], removed: &[String], active: &[bool]) {
         let mut json = Vec::from(json);
         write_headers(&mut json, tags, removed, active);
-        self.entries.push(Entry { offset: Offset { tx: self.at.tx, op }, json: json.into(), last: false });
+        self.entries.push(Entry { offset: Offset { tx: self.at.tx, op }, json: json.into(), ends: Ends::Nothing });
     }
 
     /// An insert or a delete.

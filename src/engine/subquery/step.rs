@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::members::{Delta, net};
-use super::node::{Followed, Item, Kind, Moved, Node, Phase, Txids, Wanted};
+use super::node::{Followed, Item, Kind, Moved, Node, Phase, Xids, Wanted};
 use super::read::{Arrived, Order, VALUES};
 use super::rows::{At, count, tell};
 use super::tags::{Move, Pattern, event, rows_end, write_headers};
 use super::{Committed, Effects, Graph, Key, Stream, Work, is_reading};
 use crate::engine::entry::Operation;
-use crate::engine::log::Entry;
+use crate::engine::log::{Ends, Entry};
 use crate::engine::snapshot::{Failure, Mark};
 use crate::shape::Offset;
 
@@ -18,7 +18,7 @@ use crate::shape::Offset;
 pub struct Step {
     entries: Vec<Entry>,
     deltas: Vec<Delta>,
-    txids: Txids,
+    causes: Xids,
 }
 
 impl Graph {
@@ -71,7 +71,7 @@ impl Graph {
         }
         let deltas = net(step.deltas);
         if let (false, Kind::Subquery { dependents, .. }) = (deltas.is_empty(), &node.kind) {
-            let moved = Moved { subquery: number, deltas: deltas.into(), txids: step.txids };
+            let moved = Moved { subquery: number, deltas: deltas.into(), causes: step.causes };
             let dependents = dependents.iter().filter_map(|dependent| self.nodes.get(dependent));
             for dependent in dependents {
                 let item = work.entry((dependent.depth, dependent.number)).or_insert_with(|| Item {
@@ -97,8 +97,8 @@ impl Graph {
         let results = &mut self.results;
         if item.xid != 0 {
             node.seen = item.commit;
-            if !step.txids.contains(&item.txid) {
-                step.txids.push(item.txid);
+            if !step.causes.contains(&item.xid) {
+                step.causes.push(item.xid);
             }
         }
         let before = step.entries.len();
@@ -113,7 +113,7 @@ impl Graph {
                     tell(node, followed, change, results, at, &mut step.entries);
                 }
                 if let Some(last) = step.entries[before..].last_mut() {
-                    last.last = true;
+                    last.ends = Ends::Transaction;
                 }
             }
             Kind::Subquery { .. } => {
@@ -126,13 +126,14 @@ impl Graph {
                 }
             }
         }
-        let (patterns, txids) = moves(node, &item.moves);
-        step.txids.extend(txids.iter().filter(|txid| !step.txids.contains(txid)).copied().collect::<Txids>());
+        let (patterns, causes) = moves(node, &item.moves);
+        let new: Xids = causes.iter().filter(|xid| !step.causes.contains(xid)).copied().collect();
+        step.causes.extend(new);
         if let Kind::Shape(followed) = &mut node.kind {
             if !patterns.is_empty() {
                 let op = step.entries[before..].last().map_or(0, |entry| entry.offset.op + 1);
-                let json = event(Move::Out, &patterns, &txids);
-                step.entries.push(Entry { offset: Offset { tx, op }, json, last: false });
+                let json = event(Move::Out, &patterns, &causes);
+                step.entries.push(Entry { offset: Offset { tx, op }, json, ends: Ends::Nothing });
             }
             if let Some(entry) = step.entries.last() {
                 followed.last = entry.offset;
@@ -214,9 +215,9 @@ impl Graph {
         for ((subquery, value), wanted) in &moving {
             node.belief.set(*subquery, value, wanted.there);
         }
-        let mut txids: Vec<u32> = moving.iter().flat_map(|(_, wanted)| wanted.txids.iter().copied()).collect();
-        txids.sort_unstable();
-        txids.dedup();
+        let mut causes: Vec<u64> = moving.iter().flat_map(|(_, wanted)| wanted.causes.iter().copied()).collect();
+        causes.sort_unstable();
+        causes.dedup();
         match &node.kind {
             Kind::Subquery { .. } => {
                 let Some(mut members) = results.remove(&node.number) else { return };
@@ -228,7 +229,8 @@ impl Graph {
                     }
                 }
                 results.insert(node.number, members);
-                step.txids.extend(txids.into_iter().filter(|txid| !step.txids.contains(txid)).collect::<Vec<_>>());
+                let new: Xids = causes.into_iter().filter(|xid| !step.causes.contains(xid)).collect();
+                step.causes.extend(new);
             }
             Kind::Shape(followed) => {
                 let patterns: Vec<Pattern> = moving
@@ -236,7 +238,7 @@ impl Graph {
                     .flat_map(|((subquery, value), _)| patterns(node, followed, *subquery, value))
                     .collect();
                 let tx = transaction_of(followed, node.seen.0, false);
-                let mut messages = vec![event(Move::In, &patterns, &txids)];
+                let mut messages = vec![event(Move::In, &patterns, &causes)];
                 for (row, was) in arrived.rows.iter().zip(before) {
                     let standing = node.standing(row, results);
                     let alternatives = node.filter.as_ref().and_then(|filter| filter.alternatives());
@@ -253,7 +255,7 @@ impl Graph {
                     messages.push(rows_end(&arrived.mark));
                 }
                 let entries = messages.into_iter().zip(0..);
-                step.entries.extend(entries.map(|(json, op)| Entry { offset: Offset { tx, op }, json, last: false }));
+                step.entries.extend(entries.map(|(json, op)| Entry { offset: Offset { tx, op }, json, ends: Ends::Nothing }));
             }
         }
         if let (Kind::Shape(followed), Some(entry)) = (&mut node.kind, step.entries.last()) {
@@ -294,9 +296,9 @@ fn transaction_of(followed: &Followed, seen: u64, in_transaction: bool) -> u64 {
 }
 
 /// Takes note of moves. Returns those that need no rows, as readers are told of them: positions of a shape that values made false.
-fn moves(node: &mut Node, moved: &[Moved]) -> (Vec<Pattern>, Vec<u32>) {
-    let (mut out, mut txids) = (Vec::new(), Vec::new());
-    for Moved { subquery, deltas, txids: causes } in moved {
+fn moves(node: &mut Node, moved: &[Moved]) -> (Vec<Pattern>, Vec<u64>) {
+    let (mut out, mut all) = (Vec::new(), Vec::new());
+    for Moved { subquery, deltas, causes } in moved {
         let positive = node.is_positive(*subquery);
         for delta in deltas.iter() {
             let Delta::Value(value, there) = delta else { continue };
@@ -308,16 +310,16 @@ fn moves(node: &mut Node, moved: &[Moved]) -> (Vec<Pattern>, Vec<u32>) {
             match &node.kind {
                 Kind::Shape(followed) if *there != positive => {
                     out.extend(patterns(node, followed, *subquery, value));
-                    txids.extend(causes.iter().copied());
+                    all.extend(causes.iter().copied());
                     node.belief.set(*subquery, value, *there);
                 }
-                _ => drop(node.wanted.insert(key, Wanted { there: *there, txids: causes.clone() })),
+                _ => drop(node.wanted.insert(key, Wanted { there: *there, causes: causes.clone() })),
             }
         }
     }
-    txids.sort_unstable();
-    txids.dedup();
-    (out, txids)
+    all.sort_unstable();
+    all.dedup();
+    (out, all)
 }
 
 fn patterns(node: &Node, followed: &Followed, subquery: u64, value: &Key) -> Vec<Pattern> {

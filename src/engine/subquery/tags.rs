@@ -96,11 +96,12 @@ fn write_list(out: &mut Vec<u8>, name: &str, tags: &[String]) {
 }
 
 /// An event, without the end that every entry of a log has.
-pub fn event(kind: Move, patterns: &[Pattern], txids: &[u32]) -> Bytes {
+pub fn event(kind: Move, patterns: &[Pattern], causes: &[u64]) -> Bytes {
     let name = if kind == Move::In { "move-in" } else { "move-out" };
     let patterns: Vec<String> =
         patterns.iter().map(|(at, slot)| format!(r#"{{"pos":{at},"value":"{slot}"}}"#)).collect();
-    let txids: Vec<String> = txids.iter().map(u32::to_string).collect();
+    // Readers know transactions by 32 bits.
+    let txids: Vec<String> = causes.iter().map(|xid| (*xid as u32).to_string()).collect();
     let (patterns, txids) = (patterns.join(","), txids.join(","));
     format!(r#"{{"headers":{{"event":"{name}","patterns":[{patterns}],"txids":[{txids}]"#).into()
 }

@@ -96,7 +96,7 @@ impl Worker {
         tap.phase = Phase::Live(mark);
         for own in transactions {
             let entries = own.iter().map(|entry| {
-                let reference = Reference { shape: number, last: entry.last };
+                let reference = Reference { shape: number, ends: entry.ends };
                 Shared { offset: entry.offset, json: entry.json.clone(), shapes: vec![reference] }
             });
             let entries = entries.collect();

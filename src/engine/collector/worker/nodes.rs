@@ -6,6 +6,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::Worker;
 use crate::engine::collector::routes::{InTransaction, Source};
+use crate::engine::log::Ends;
 use crate::engine::shape::Shape;
 use crate::engine::store::{Held, Stopped, Transaction};
 use crate::engine::subquery::{Committed, Effects, Feed, Graph, RowChange, Stream};
@@ -96,10 +97,14 @@ impl Worker {
 
     /// Starts reads and ends shapes. Returns what readers will see when it is on disk.
     fn carry_out(&mut self, effects: Effects) -> Result<Held, Stopped> {
-        let Effects { entries, ended, orders, released } = effects;
+        let Effects { mut entries, ended, orders, released } = effects;
         let reached = self.reached();
-        for (shape, _) in &entries {
+        for (shape, entries) in &mut entries {
             shape.held.begin_write(reached);
+            // A file that was cut within them is not whole.
+            if let Some(entry) = entries.last_mut().filter(|entry| entry.ends == Ends::Nothing) {
+                entry.ends = Ends::Batch;
+            }
         }
         orders.into_iter().for_each(|order| self.reads.start(order));
         ended.into_iter().try_for_each(|number| self.end(number))?;
