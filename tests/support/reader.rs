@@ -99,8 +99,13 @@ impl Reader {
             }
         };
         if timeout_at(deadline, following).await.is_err() {
-            panic!("{}: waited {limit:?} for {what}; at {}, {} rows", self.shape.name(), self.offset, self.rows.len());
+            self.give_up(limit, what);
         }
+    }
+
+    fn give_up(&self, limit: Duration, what: &str) -> ! {
+        let (name, rows) = (self.shape.name(), self.rows.keys().collect::<Vec<_>>());
+        panic!("{name}: waited {limit:?} for {what}; at {} with {rows:?}, after {:#?}", self.offset, self.recent);
     }
 
     /// Follows by streams of events until the rows are as wanted. Panics after `limit`.
@@ -113,7 +118,7 @@ impl Reader {
             }
         };
         if timeout_at(deadline, following).await.is_err() {
-            panic!("{}: waited {limit:?} for {what}; at {}, {} rows", self.shape.name(), self.offset, self.rows.len());
+            self.give_up(limit, what);
         }
     }
 

@@ -238,7 +238,8 @@ fn a_journal_gives_back_complete_transactions_only() {
         fs::write(&path, &good[..length]).expect("cut");
         let mut given = Vec::new();
         let replayed =
-            replay(folder.path(), |shape, entry| given.push((shape, entry.offset.tx, entry.ends == Ends::Transaction))).expect("readable");
+            replay(folder.path(), |shape, entry| given.push((shape, entry.offset.tx, entry.ends == Ends::Transaction)))
+                .expect("readable");
         let complete = given.iter().map(|(_, tx, _)| *tx).max().unwrap_or(4);
         assert_eq!(given.len() as u64, replayed.position.0.saturating_sub(5).div_ceil(10) * 3, "cut at {length}");
         assert!(replayed.position.0 <= complete + 1, "cut at {length}: {} claims too much", replayed.position);

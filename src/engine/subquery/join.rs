@@ -211,6 +211,11 @@ impl Graph {
         let mut work = Work::new();
         for number in begun {
             let Some(mut node) = self.nodes.remove(&number) else { continue };
+            // What its subqueries have followed just now comes last for it; until then it believes what was before.
+            if let Some(item) = work.remove(&(node.depth, number)) {
+                item.moves.iter().for_each(|moved| moved.keep(&mut node.belief));
+                node.queue.push_back(item);
+            }
             let mut step = Step::default();
             while let Some(item) = node.next_item() {
                 self.follow(&mut node, item, &mut step);

@@ -37,11 +37,21 @@ impl Members {
 
     /// Whether a row with this value is `IN`; with `NOT IN` asked, whether it is not surely `NOT IN`.
     pub fn has(&self, value: &[u8]) -> bool {
-        let Some(maybe) = &self.maybe else {
-            return !has_null(value) && self.rows.contains_key(value);
-        };
-        let known = if has_null(value) { maybe.contains_key(value) } else { self.rows.contains_key(value) };
-        known || self.with_null.iter().any(|member| member.may_equal(value))
+        self.has_known(value) || self.has_unknown(value)
+    }
+
+    /// The part of it that deltas of values tell.
+    pub fn has_known(&self, value: &[u8]) -> bool {
+        match &self.maybe {
+            Some(maybe) if has_null(value) => maybe.contains_key(value),
+            None if has_null(value) => false,
+            _ => self.rows.contains_key(value),
+        }
+    }
+
+    /// The part of it that [`Delta::Null`] is about: a member with a NULL may be this value.
+    pub fn has_unknown(&self, value: &[u8]) -> bool {
+        self.maybe.is_some() && self.with_null.iter().any(|member| member.may_equal(value))
     }
 
     /// Adds rows with a value, or with a negative number takes them away. What that changes goes to `deltas`.

@@ -38,6 +38,17 @@ pub struct RowChange {
     pub new: Option<Row>,
 }
 
+impl Moved {
+    /// Lets a node believe what was before.
+    pub fn keep(&self, belief: &mut Belief) {
+        for delta in self.deltas.iter() {
+            if let Delta::Value(value, there) = delta {
+                belief.keep(self.subquery, value, *there);
+            }
+        }
+    }
+}
+
 impl Item {
     /// Whether a moment of Postgres contains all of what caused it; `None` if it contains a part.
     pub fn is_contained(&self, mark: &Mark) -> Option<bool> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::members::{Delta, net};
-use super::node::{Followed, Item, Kind, Moved, Node, Phase, Xids, Wanted};
+use super::node::{Followed, Item, Kind, Moved, Node, Phase, Wanted, Xids};
 use super::read::{Arrived, Order, VALUES};
 use super::rows::{At, count, tell};
 use super::tags::{Move, Pattern, event, rows_end, write_headers};
@@ -29,13 +29,9 @@ impl Graph {
             let cause = Committed { xid: item.xid, txid: item.txid, commit: item.commit };
             let mut kept = true;
             for moved in &item.moves {
-                for delta in moved.deltas.iter() {
-                    match delta {
-                        Delta::Value(value, there) => node.belief.keep(moved.subquery, value, *there),
-                        // Which rows it concerns cannot be told by their value.
-                        Delta::Null => kept &= node.is_positive(moved.subquery),
-                    }
-                }
+                moved.keep(&mut node.belief);
+                // Which rows a NULL concerns cannot be told by their value.
+                kept &= node.is_positive(moved.subquery) || !moved.deltas.contains(&Delta::Null);
             }
             let mut step = Step::default();
             if node.is_current() {
@@ -255,7 +251,11 @@ impl Graph {
                     messages.push(rows_end(&arrived.mark));
                 }
                 let entries = messages.into_iter().zip(0..);
-                step.entries.extend(entries.map(|(json, op)| Entry { offset: Offset { tx, op }, json, ends: Ends::Nothing }));
+                step.entries.extend(entries.map(|(json, op)| Entry {
+                    offset: Offset { tx, op },
+                    json,
+                    ends: Ends::Nothing,
+                }));
             }
         }
         if let (Kind::Shape(followed), Some(entry)) = (&mut node.kind, step.entries.last()) {

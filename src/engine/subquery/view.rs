@@ -21,8 +21,9 @@ pub struct Belief {
 impl Belief {
     /// Whether the node believes that a value is there.
     pub fn has(&self, results: &Results, subquery: u64, value: &[u8]) -> bool {
+        let Some(members) = results.get(&subquery) else { return false };
         let believed = self.differs.get(&subquery).and_then(|values| values.get(value));
-        believed.copied().unwrap_or_else(|| results.get(&subquery).is_some_and(|members| members.has(value)))
+        believed.copied().unwrap_or_else(|| members.has_known(value)) || members.has_unknown(value)
     }
 
     /// The value has turned over in the result, which the node has not followed yet.

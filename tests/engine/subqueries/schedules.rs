@@ -15,7 +15,7 @@ const BATCHES: &str = "PLUE_TEST_BATCHES";
 const USUAL_BATCHES: usize = 6;
 const SHAPES: usize = 100;
 const WRITERS: u64 = 4;
-const TRANSACTIONS: usize = 12;
+const TRANSACTIONS: usize = 15;
 const SOON: Duration = Duration::from_secs(120);
 
 struct Followed {
