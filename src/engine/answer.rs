@@ -13,7 +13,7 @@ use super::shape::{Condition, Definition, Shape};
 use super::snapshot::{Failure, take};
 use super::state::State;
 use super::tables::{Table, TableError};
-use crate::shape::{Answer, Invalid, Requested, ShapeRequest, parse_relation};
+use crate::shape::{Answer, Invalid, LogMode, Requested, ShapeRequest, parse_relation};
 
 /// `retry-after` while the engine is not ready, after a failed snapshot, and while the database is away.
 const NOT_READY: Duration = Duration::from_secs(5);
@@ -22,6 +22,14 @@ const UNREACHABLE: Duration = Duration::from_secs(1);
 
 /// Answers a request. Errors are answers too.
 pub async fn answer(state: &Arc<State>, request: &ShapeRequest) -> Answer {
+    let unsupported = [
+        ("subset", request.subset.is_some()),
+        ("log", request.log == LogMode::ChangesOnly),
+        ("offset", request.offset == Requested::Now),
+    ];
+    if let Some((field, _)) = unsupported.into_iter().find(|(_, asked)| *asked) {
+        return refused(&Invalid::unsupported(field));
+    }
     match find(state, request).await {
         Ok(shape) => read::answer(state, request, shape).await,
         Err(refusal) => refusal,
