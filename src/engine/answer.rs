@@ -12,6 +12,7 @@ use super::read;
 use super::shape::{Condition, Definition, Shape};
 use super::snapshot::{Failure, take};
 use super::state::State;
+use super::subset;
 use super::tables::{Table, TableError};
 use crate::shape::{Answer, Invalid, LogMode, Requested, ShapeRequest, parse_relation};
 
@@ -22,13 +23,13 @@ const UNREACHABLE: Duration = Duration::from_secs(1);
 
 /// Answers a request. Errors are answers too.
 pub async fn answer(state: &Arc<State>, request: &ShapeRequest) -> Answer {
-    let unsupported = [
-        ("subset", request.subset.is_some()),
-        ("log", request.log == LogMode::ChangesOnly),
-        ("offset", request.offset == Requested::Now),
-    ];
+    let unsupported = [("log", request.log == LogMode::ChangesOnly), ("offset", request.offset == Requested::Now)];
     if let Some((field, _)) = unsupported.into_iter().find(|(_, asked)| *asked) {
         return refused(&Invalid::unsupported(field));
+    }
+    if let Some(subset) = &request.subset {
+        // Boxed: a held long-poll would keep room for it.
+        return Box::pin(subset::answer(state, request, subset)).await;
     }
     match find(state, request).await {
         Ok(shape) => read::answer(state, request, shape).await,
@@ -36,9 +37,14 @@ pub async fn answer(state: &Arc<State>, request: &ShapeRequest) -> Answer {
     }
 }
 
+/// The shapes, once there are any to be asked for.
+pub async fn ready(state: &State) -> Result<&Arc<Catalog>, Answer> {
+    state.ready().await.map_err(|reason| Answer::unavailable(reason, NOT_READY, false))
+}
+
 /// The shape that a request may read.
-async fn find(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Shape>, Answer> {
-    let catalog = state.ready().await.map_err(|reason| Answer::unavailable(reason, NOT_READY, false))?;
+pub async fn find(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Shape>, Answer> {
+    let catalog = ready(state).await?;
     let definition = define(state, request).await?;
     let shape = match catalog.find(&definition) {
         Some(shape) => shape,
@@ -53,7 +59,7 @@ async fn find(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Shape>, 
 }
 
 /// What a request asks for, by what is known of the table.
-async fn define(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Definition>, Answer> {
+pub async fn define(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Definition>, Answer> {
     let name = parse_relation(&request.table).map_err(|text| refused(&Invalid::one("table", text)))?;
     let table = state.table(&name).await.map_err(|error| no_table(&error))?;
     let table = table.ok_or_else(|| refused(&Invalid::unknown_table(&name)))?;

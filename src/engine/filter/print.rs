@@ -8,13 +8,23 @@ use crate::shape::quote_identifier;
 
 /// The SQL of an expression over the table's columns.
 pub fn print(node: &Node, table: &Table) -> String {
-    let mut printer = Printer { table, sql: String::new() };
+    print_with(node, table, true)
+}
+
+/// The same, with strings in the order of their columns' collations.
+pub fn print_by_collation(node: &Node, table: &Table) -> String {
+    print_with(node, table, false)
+}
+
+fn print_with(node: &Node, table: &Table, by_bytes: bool) -> String {
+    let mut printer = Printer { table, by_bytes, sql: String::new() };
     printer.node(node);
     printer.sql
 }
 
 struct Printer<'a> {
     table: &'a Table,
+    by_bytes: bool,
     sql: String,
 }
 
@@ -91,7 +101,7 @@ impl Printer<'_> {
     fn infix(&mut self, left: &Node, sign: &str, right: &Node, by_bytes: bool) {
         self.sql.push('(');
         self.node(left);
-        if by_bytes {
+        if by_bytes && self.by_bytes {
             self.sql.push_str(" COLLATE \"C\"");
         }
         self.sql.push(' ');
