@@ -9,6 +9,7 @@ mod promise;
 mod requests;
 mod rotation;
 mod snapshots;
+mod subsets;
 mod tables;
 mod tail;
 mod values;
