@@ -23,7 +23,8 @@ use tokio_util::task::AbortOnDropHandle;
 use self::part::Part;
 use self::query::Refusal;
 use self::spool::Budget;
-use super::answer::{define, find, no_snapshot, ready};
+use super::admission::Permit;
+use super::answer::{define, find, no_snapshot};
 use super::definition::queryable;
 use super::log::Read;
 use super::read::{ended, schema, unless_stopping};
@@ -52,15 +53,20 @@ impl Subsets {
 }
 
 /// Answers a request for a subset. Errors are answers too.
-pub async fn answer(state: &Arc<State>, request: &ShapeRequest, subset: &Subset) -> Answer {
-    match read(state, request, subset).await {
+pub async fn answer(state: &Arc<State>, request: &ShapeRequest, subset: &Subset, permit: &mut Permit) -> Answer {
+    match read(state, request, subset, permit).await {
         Ok(answer) | Err(answer) => answer,
     }
 }
 
-async fn read(state: &Arc<State>, request: &ShapeRequest, subset: &Subset) -> Result<Answer, Answer> {
+async fn read(
+    state: &Arc<State>,
+    request: &ShapeRequest,
+    subset: &Subset,
+    permit: &mut Permit,
+) -> Result<Answer, Answer> {
     let part = check(state, request, subset).await?;
-    let shape = find(state, request).await?;
+    let shape = find(state, request, permit).await?;
     // From here on the log has, or will have, whatever this snapshot lacks: nothing is lost between it and the part.
     unless_stopping(state, shape.snapshot.joined()).await.map_err(no_snapshot)?;
     let end = end(state, &shape, request.offset);
@@ -79,7 +85,7 @@ async fn read(state: &Arc<State>, request: &ShapeRequest, subset: &Subset) -> Re
 
 /// What the subset asks for, checked before any shape is made for it.
 async fn check(state: &Arc<State>, request: &ShapeRequest, subset: &Subset) -> Result<Part, Answer> {
-    ready(state).await?;
+    state.ready().await?;
     let definition = define(state, request).await?;
     let part =
         queryable(request, &definition.table).and_then(|queryable| Part::compile(subset, &definition, queryable));

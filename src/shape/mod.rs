@@ -23,6 +23,6 @@ pub use lsn::{InvalidLsn, Lsn};
 pub use offset::{Offset, Requested};
 pub use post::{BadBody, MAX_BODY_BYTES, PostBody};
 pub use query::{Given, Malformed, Query};
-pub use request::{Live, LogMode, MissingOffset, Replica, ShapeRequest};
+pub use request::{Deletion, Live, LogMode, MissingOffset, Replica, ShapeRequest};
 pub use response::{Admission, Answer, Body, BrokenStream, CachePolicy, DEFAULT_CACHE_CONTROL, LogHead};
 pub use subset::Subset;

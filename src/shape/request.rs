@@ -4,7 +4,7 @@
 //! `columns`, `queryable_columns` and `where` are resolved by whoever answers the request.
 
 use super::cast::{Cast, INVALID, numbered};
-use super::{Handle, Invalid, Offset, PostBody, Query, Requested, Subset};
+use super::{Handle, Invalid, PostBody, Query, Requested, Subset};
 
 #[cfg(test)]
 mod tests;
@@ -106,34 +106,49 @@ impl ShapeRequest {
         let offset = Requested::parse(&fields.offset).ok_or_else(|| Invalid::one("offset", "has invalid format"))?;
         fields.check_handle(offset)?;
         let live = fields.live(offset)?;
-        let table = fields.table.clone().ok_or_else(|| Invalid::one("table", BLANK))?;
-        // The protocol ignores parameters that no filter can refer to.
-        let params = if fields.filter.is_some() { numbered(&fields.params) } else { Ok(Vec::new()) };
-        let params = params.map_err(|text| Invalid::one("params", text))?;
-        let subset = Subset::take(rest)?;
-        Ok(Self {
-            table,
-            offset,
-            handle: fields.handle.as_deref().map(Handle::from),
-            live,
-            cursor: fields.cursor,
-            columns: fields.columns,
-            queryable_columns: fields.queryable_columns,
-            filter: fields.filter,
-            params,
-            replica: fields.replica,
-            log: fields.log,
-            subset,
-            if_none_match: Vec::new(),
-        })
+        let request = fields.request(offset, live)?;
+        Ok(Self { subset: Subset::take(rest)?, ..request })
     }
 
-    /// The handle and position that a reader goes on from; `None` if it starts over.
-    pub fn resumes(&self) -> Option<(&Handle, Offset)> {
+    /// The handle of the shape that a reader goes on with; `None` if it starts over.
+    pub fn resumes(&self) -> Option<&Handle> {
         match self.offset {
-            Requested::After(offset) => self.handle.as_ref().map(|handle| (handle, offset)),
+            Requested::After(_) => self.handle.as_ref(),
             Requested::Start | Requested::Now => None,
         }
+    }
+}
+
+/// Which shape a DELETE means: by its definition, its handle, or both; at least one (protocol, 7.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// A request from the start, for the shape of this definition.
+    pub definition: Option<Box<ShapeRequest>>,
+    pub handle: Option<Handle>,
+}
+
+impl Deletion {
+    /// Reads a query string; a DELETE has no body. What only reading needs must be of its type, and means nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], in the order of [`ShapeRequest::parse`].
+    pub fn parse(query: &str) -> Result<Self, Invalid> {
+        let mut cast = Cast::new(decode(query)?);
+        cast.position("offset");
+        cast.boolean("live", "live");
+        cast.boolean("live_sse", "live_sse");
+        cast.boolean("experimental_live_sse", "live_sse");
+        if !cast.invalid.is_empty() {
+            return Err(cast.invalid);
+        }
+        let (fields, _) = Fields::cast(cast.query, MissingOffset::Start)?;
+        let handle = fields.handle.as_deref().map(Handle::from);
+        if fields.table.is_none() {
+            let missing = || Invalid::one("handle", "can't be blank when shape definition is missing");
+            return Ok(Self { definition: None, handle: Some(handle.ok_or_else(missing)?) });
+        }
+        Ok(Self { definition: Some(Box::new(fields.request(Requested::Start, Live::No)?)), handle })
     }
 }
 
@@ -186,6 +201,29 @@ impl Fields {
             (Requested::After(_), None) => Err(Invalid::one("handle", "can't be blank when offset != -1")),
             _ => Ok(()),
         }
+    }
+
+    /// The request that these fields make, as far as stage (f) can be judged without the catalogue.
+    fn request(self, offset: Requested, live: Live) -> Result<ShapeRequest, Invalid> {
+        let table = self.table.ok_or_else(|| Invalid::one("table", BLANK))?;
+        // The protocol ignores parameters that no filter can refer to.
+        let params = if self.filter.is_some() { numbered(&self.params) } else { Ok(Vec::new()) };
+        let params = params.map_err(|text| Invalid::one("params", text))?;
+        Ok(ShapeRequest {
+            table,
+            offset,
+            handle: self.handle.as_deref().map(Handle::from),
+            live,
+            cursor: self.cursor,
+            columns: self.columns,
+            queryable_columns: self.queryable_columns,
+            filter: self.filter,
+            params,
+            replica: self.replica,
+            log: self.log,
+            subset: None,
+            if_none_match: Vec::new(),
+        })
     }
 
     /// Stages (d) and (e).

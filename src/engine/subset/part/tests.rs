@@ -41,7 +41,7 @@ fn sql(query: &str) -> Result<String, String> {
         shape::Condition { text: text.clone(), params: request.params.clone(), filter: Arc::new(filter) }
     });
     let names = queryable(&request, &table).expect("queryable columns of the table");
-    let definition = Definition::new(table, condition, selection, request.replica).expect("a definition");
+    let definition = Definition::new(table, condition, selection, request.replica, request.log).expect("a definition");
     let part = Part::compile(&request.subset.expect("a subset"), &definition, names);
     part.map(|part| part.sql(&definition).text)
         .map_err(|invalid| serde_json::to_string(invalid.errors()).expect("JSON"))
