@@ -9,7 +9,7 @@ use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use super::{SOON, Scene};
-use crate::support::{Database, Engine, OwnCluster, Reply, eventually};
+use crate::support::{Api, Database, Engine, OwnCluster, Reply, eventually};
 
 const ITEMS: &str = "CREATE TABLE items (id int PRIMARY KEY, value text, n int, data json); \
                      INSERT INTO items VALUES (1, 'a', 0, '{}'), (2, 'B', 5, '{}'), (3, 'c', 5, NULL);";
@@ -188,15 +188,26 @@ async fn the_query_of_a_reader_that_goes_away_is_cancelled() {
 
 #[actix_rt::test]
 async fn a_subset_that_takes_too_long_is_told_so() {
-    let scene = Scene::with(ITEMS, &[("PLUE_ENGINE__SNAPSHOT_TIMEOUT", "500ms")]).await;
-    let shape = scene.engine.shape("items");
-    shape.first().await.is(200);
-    scene.sql("BEGIN; LOCK TABLE items IN ACCESS EXCLUSIVE MODE").await;
-    let reply = shape.get(&[("offset", "-1"), ("subset__x", "")]).await.is(503);
-    assert!(reply.text().contains("took too long to return data (cancelled after 500ms)"), "{}", reply.text());
-    assert!(reply.header("retry-after").is_some() && reply.header("electric-snapshot").is_none(), "{reply:?}");
-    scene.sql("COMMIT").await;
-    shape.get(&[("offset", "-1"), ("subset__x", "")]).await.is(200);
+    let database = Database::fresh().await;
+    let api = Api::with_settings(database.url(), &[("PLUE_ENGINE__SNAPSHOT_TIMEOUT", "2s")]).await;
+    let path = "/v1/shape?table=sessions&offset=-1";
+    let ok = async |path: &str| {
+        eventually(SOON, "an answer", async || match api.get(path).await {
+            answer if answer.status == 200 => Ok(()),
+            answer => Err(answer),
+        })
+        .await;
+    };
+    ok(path).await;
+    let client = database.connect().await;
+    client.batch_execute("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let subset = format!("{path}&subset__x=");
+    let answer = api.get(&subset).await;
+    let message = answer.body["message"].as_str().unwrap_or_default();
+    assert!(message.contains("took too long to return data (cancelled after 2000ms)"), "{answer:?}");
+    assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (503, true), "{answer:?}");
+    client.batch_execute("COMMIT").await.expect("its end");
+    ok(&subset).await;
 }
 
 #[actix_rt::test]

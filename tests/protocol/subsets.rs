@@ -16,7 +16,7 @@ const ITEMS: &str = "CREATE TABLE items (id uuid PRIMARY KEY, value text); \
 struct Server {
     engine: Engine,
     client: Client,
-    _database: Database,
+    database: Database,
 }
 
 impl Server {
@@ -25,7 +25,7 @@ impl Server {
         let client = database.connect().await;
         client.batch_execute(tables).await.expect("the tables");
         let engine = Engine::start(&database).await;
-        Self { engine, client, _database: database }
+        Self { engine, client, database }
     }
 
     async fn items() -> Self {
@@ -110,8 +110,11 @@ async fn c256_metadata_says_what_the_snapshot_contains() {
     server.client.batch_execute(write).await.expect("a transaction");
     let open = server.client.query_one("SELECT pg_current_xact_id()::text", &[]).await.expect("an id");
     let open: &str = open.get(0);
-    let metadata =
-        server.get(&[("subset__limit", "2"), ("subset__order_by", "id")]).await.is(200).json()["metadata"].clone();
+    // Only what began before another that is over.
+    let other = server.database.connect().await;
+    other.batch_execute("INSERT INTO items VALUES (gen_random_uuid(), 'over')").await.expect("a row");
+    let page = server.get(&[("subset__limit", "2"), ("subset__order_by", "id")]).await.is(200);
+    let metadata = page.json()["metadata"].clone();
     server.client.batch_execute("COMMIT").await.expect("its end");
     let number = |name: &str| metadata[name].as_str().and_then(|text| text.parse::<u64>().ok());
     let [xmin, xmax, lsn] = ["xmin", "xmax", "database_lsn"].map(number);
