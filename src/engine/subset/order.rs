@@ -10,6 +10,7 @@
 //! reference = column | ordinal | "(" reference ")"
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use sqlparser::dialect::PostgreSqlDialect;
@@ -30,7 +31,7 @@ const PREFIX: usize = 18;
 /// What a list may name.
 pub struct Sortable<'a> {
     /// The columns that the client may query.
-    pub columns: Vec<&'a str>,
+    pub columns: BTreeSet<&'a str>,
     /// Those that it selects, in the order in which they are shown: ordinals count them from 1.
     pub selected: Vec<&'a str>,
 }
@@ -41,7 +42,7 @@ pub struct OrderBy {
     /// What follows `ORDER BY`.
     pub sql: String,
     /// The columns that it names, each once.
-    pub columns: Vec<String>,
+    pub columns: BTreeSet<String>,
 }
 
 impl OrderBy {
@@ -58,7 +59,7 @@ impl OrderBy {
             return Err("Unexpected `;` in order by".into());
         }
         let mut reader = Reader { tokens: &tokens, next: 0, end: text.chars().count() };
-        let mut list = Self { sql: String::new(), columns: Vec::new() };
+        let mut list = Self { sql: String::new(), columns: BTreeSet::new() };
         loop {
             list.add(reader.item(sortable)?);
             match reader.take() {
@@ -83,7 +84,7 @@ impl OrderBy {
         };
         let name = quote_identifier(&item.column);
         write!(self.sql, "{comma}{name}{descending}{nulls}").expect("a String takes all text");
-        self.columns.push(item.column);
+        self.columns.insert(item.column);
     }
 }
 
@@ -193,7 +194,7 @@ impl Reader<'_> {
             Some(_) => word.value.clone(),
             None => word.value.to_ascii_lowercase(),
         };
-        if sortable.columns.contains(&name.as_str()) {
+        if sortable.columns.contains(name.as_str()) {
             return Ok(name);
         }
         let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');

@@ -148,3 +148,59 @@ impl Drop for Share {
         self.together.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    fn spool(budget: &Budget) -> (Spool, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let files = Files::new(folder.path());
+        std::fs::create_dir(files.trash()).expect("a folder");
+        (Spool::new(&files, budget), folder)
+    }
+
+    #[tokio::test]
+    async fn a_body_is_what_was_written_in_memory_or_not() {
+        for size in [0, 5, PIECE_BYTES - 1, PIECE_BYTES, 3 * PIECE_BYTES + 7] {
+            let budget = Budget::default();
+            let (mut spool, folder) = spool(&budget);
+            let written: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            for part in written.chunks(1000) {
+                spool.write(part).await.expect("room");
+            }
+            let (mut read, in_file) = (Vec::new(), size >= PIECE_BYTES);
+            match spool.into_body() {
+                Body::Full(bytes) if !in_file => read.extend_from_slice(&bytes),
+                Body::Stream(mut pieces) if in_file => {
+                    assert_eq!(budget.0.load(Ordering::Relaxed), size as u64, "held while it is sent");
+                    while let Some(piece) = pieces.next().await {
+                        read.extend_from_slice(&piece.expect("a piece of the file"));
+                    }
+                }
+                _ => panic!("{size} bytes in the wrong place"),
+            }
+            assert_eq!((read == written, budget.0.load(Ordering::Relaxed)), (true, 0), "{size} bytes");
+            let left = std::fs::read_dir(folder.path().join("trash")).expect("the folder").count();
+            assert_eq!(left, 0, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn one_body_and_all_together_have_a_bound() {
+        let together = Arc::new(AtomicU64::new(0));
+        let share = || Share { together: Arc::clone(&together), bytes: 0 };
+        let mut full: Vec<Share> = (0..MAX_TOGETHER / MAX_BYTES).map(|_| share()).collect();
+        for one in &mut full {
+            assert!(one.take(MAX_BYTES).is_ok());
+        }
+        assert!(matches!(full[0].take(1), Err(SpoolError::TooLarge)));
+        assert!(matches!(share().take(1), Err(SpoolError::TooMuch)));
+        full.pop();
+        assert!(share().take(1).is_ok());
+        drop(full);
+        assert_eq!(together.load(Ordering::Relaxed), 0);
+    }
+}

@@ -25,8 +25,9 @@ const LAST: &str = r#""public"."items"/"100000""#;
 #[actix_rt::test]
 async fn readers_that_merge_subsets_with_the_log_have_the_rows_of_postgres() {
     let sql = format!(
-        "CREATE TABLE items (id int PRIMARY KEY, grp int NOT NULL, n int NOT NULL, note text); \
-         INSERT INTO items SELECT n, n % 3, n, 'first' FROM generate_series(0, {IDS} - 1) n WHERE n % 4 > 0"
+        "CREATE SEQUENCE version; \
+         CREATE TABLE items (id int PRIMARY KEY, grp int NOT NULL, n int NOT NULL, v bigint NOT NULL, note text); \
+         INSERT INTO items SELECT n, n % 3, n, nextval('version'), 'first' FROM generate_series(0, {IDS} - 1) n WHERE n % 4 > 0"
     );
     let scene = Scene::with(&sql, &[("ELECTRIC_LONG_POLL_TIMEOUT", "200")]).await;
     let seed = Random::seed();
@@ -53,7 +54,7 @@ async fn readers_that_merge_subsets_with_the_log_have_the_rows_of_postgres() {
     let readers = join_all(readers).await;
     stopped.set(true);
     let written: usize = join_all(writers).await.into_iter().map(|count| count.expect("a writer's end")).sum();
-    scene.sql("INSERT INTO items VALUES (100000, 1, 1000, NULL)").await;
+    scene.sql("INSERT INTO items VALUES (100000, 1, 1000, 0)").await;
     let mut ignored = 0;
     for reader in readers {
         let (filter, mut reader) = reader.expect("a reader");
@@ -77,11 +78,11 @@ async fn readers_that_merge_subsets_with_the_log_have_the_rows_of_postgres() {
 fn held(reader: &Merging) -> BTreeSet<String> {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".into());
     let rows = reader.rows.values();
-    rows.map(|row| ["id", "grp", "n", "note"].map(|name| text(&row[name])).join("|")).collect()
+    rows.map(|row| ["id", "grp", "n", "v", "note"].map(|name| text(&row[name])).join("|")).collect()
 }
 
 async fn stored(client: &Client, filter: &str) -> BTreeSet<String> {
-    let sql = format!("SELECT concat_ws('|', id, grp, n, coalesce(note, 'NULL')) FROM items WHERE {filter}");
+    let sql = format!("SELECT concat_ws('|', id, grp, n, v, coalesce(note, 'NULL')) FROM items WHERE {filter}");
     client.query(&sql, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect()
 }
 
@@ -113,7 +114,7 @@ async fn follow(mut reader: Merging, from_the_log: bool, mut random: Random) -> 
     reader
 }
 
-/// Writes random transactions; says how many.
+/// Writes random transactions, each row by one writer alone, with a higher version each time; says how many.
 async fn write(client: Client, number: usize, mut random: Random, stopped: Rc<Cell<bool>>) -> usize {
     let mut count = 0;
     while !stopped.get() {
@@ -127,13 +128,14 @@ async fn write(client: Client, number: usize, mut random: Random, stopped: Rc<Ce
             let n = random.below(1000);
             sql.push_str(&match random.below(6) {
                 0 => format!("DELETE FROM items WHERE id = {id};"),
-                1 => format!("UPDATE items SET grp = (grp + 1) % 3 WHERE id = {id};"),
+                1 => format!("UPDATE items SET grp = (grp + 1) % 3, v = nextval('version') WHERE id = {id};"),
                 2 => format!(
-                    "UPDATE items SET id = {other} WHERE id = {id} AND NOT EXISTS (SELECT FROM items WHERE id = {other});"
+                    "UPDATE items SET id = {other}, v = nextval('version') WHERE id = {id} AND NOT EXISTS (SELECT FROM items WHERE id = {other});"
                 ),
-                3 => format!("UPDATE items SET n = {n}, note = 'by {number}' WHERE id = {id};"),
+                3 => format!("UPDATE items SET n = {n}, v = nextval('version'), note = 'by {number}' WHERE id = {id};"),
                 _ => format!(
-                    "INSERT INTO items VALUES ({id}, {n} % 3, {n}) ON CONFLICT (id) DO UPDATE SET n = {n}, note = NULL;"
+                    "INSERT INTO items VALUES ({id}, {n} % 3, {n}, nextval('version')) \
+                     ON CONFLICT (id) DO UPDATE SET n = {n}, v = nextval('version'), note = NULL;"
                 ),
             });
         }

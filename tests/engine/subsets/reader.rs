@@ -21,6 +21,10 @@ pub struct Merging {
     pub rows: BTreeMap<String, Row>,
     /// Subsets that the log may still repeat.
     open: Vec<Loaded>,
+    /// Those that it has caught up with.
+    past: Vec<Mark>,
+    /// The newest version seen of each row, also of those that are gone: column `v` of the table.
+    versions: BTreeMap<String, u64>,
     /// Every subset: where the reader could have gone on, and what it contains.
     loaded: Vec<(Position, Mark)>,
     /// Every change of the log: where it is, and of which transaction.
@@ -85,6 +89,8 @@ impl Merging {
             offset: "-1".to_owned(),
             rows: BTreeMap::new(),
             open: Vec::new(),
+            past: Vec::new(),
+            versions: BTreeMap::new(),
             loaded: Vec::new(),
             log: Vec::new(),
             ignored: 0,
@@ -111,7 +117,9 @@ impl Merging {
             assert_eq!((row.kind(), row.headers.snapshot_mark), ("insert", Some(snapshot_mark)), "{row:?}");
             let key = row.key.expect("a key");
             assert!(keys.insert(key.clone()), "{key} twice");
-            self.rows.insert(key, row.value.expect("a row"));
+            let value = row.value.expect("a row");
+            self.note_version(&key, &value);
+            self.rows.insert(key, value);
         }
         self.open.push(Loaded { mark, keys, lsn: number(&database_lsn) });
     }
@@ -153,7 +161,18 @@ impl Merging {
 
     /// Subsets that the log has caught up with need not be compared any more.
     fn reach(&mut self, lsn: u64) {
-        self.open.retain(|subset| subset.lsn > lsn);
+        let (past, open) = self.open.drain(..).partition(|subset| subset.lsn <= lsn);
+        self.open = open;
+        self.past.extend(Vec::into_iter(past).map(|subset: Loaded| subset.mark));
+    }
+
+    /// A row never goes back to what it was.
+    fn note_version(&mut self, key: &str, value: &Row) {
+        let Some(version) = value.get("v") else { return };
+        let version = number(version.as_deref().expect("a version"));
+        let newest = self.versions.entry(key.to_owned()).or_default();
+        assert!(*newest <= version, "{key} went back from {newest} to {version}, at {}", self.offset);
+        *newest = version;
     }
 
     fn apply(&mut self, message: Message) {
@@ -162,10 +181,15 @@ impl Merging {
         if let (Some(at), Some([xid])) = (message.position(), message.headers.txids.as_deref()) {
             self.log.push((at, *xid));
             self.reach(at.0);
+            let repeated = self.past.iter().find(|mark| mark.contains(*xid));
+            assert!(repeated.is_none(), "{xid} at {at:?} is in {repeated:?}, which the log had caught up with");
             if self.open.iter().any(|subset| subset.keys.contains(&key) && subset.mark.contains(*xid)) {
                 self.ignored += 1;
                 return;
             }
+        }
+        if message.kind() != "delete" {
+            self.note_version(&key, &value);
         }
         match message.kind() {
             "insert" => drop(self.rows.insert(key, value)),

@@ -1,8 +1,10 @@
 use super::*;
 
 fn parse(text: &str) -> Result<String, String> {
-    let sortable =
-        Sortable { columns: vec!["id", "value", "My \"Col\"", "user", "größe"], selected: vec!["id", "value"] };
+    let sortable = Sortable {
+        columns: BTreeSet::from(["id", "value", "My \"Col\"", "user", "größe"]),
+        selected: vec!["id", "value"],
+    };
     OrderBy::parse(text, &sortable).map(|list| list.sql)
 }
 
