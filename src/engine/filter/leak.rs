@@ -2,6 +2,7 @@
 //! out: an error would tell of those.
 
 use super::tree::{Kind, Node};
+use super::types::Type;
 
 /// Whether no row makes the condition fail. What is not known here may.
 pub fn never_fails(condition: &Node) -> bool {
@@ -13,16 +14,17 @@ pub fn never_fails(condition: &Node) -> bool {
             | Kind::Compare(..)
             | Kind::Distinct { .. }
             | Kind::In { .. }
+            | Kind::Rows(..)
+            | Kind::Case { .. }
+            | Kind::Coalesce(_)
+            | Kind::NullIf(..)
             | Kind::And(_)
             | Kind::Or(_)
             | Kind::Not(_)
             | Kind::IsNull { .. }
             | Kind::IsBool { .. } => true,
-            // Strings among each other, and integers that widen.
-            Kind::Cast(value) => {
-                (node.ty.is_string() && value.ty.is_string()) || value.ty.is_integer() && node.ty.is_number()
-            }
-            // Divisions, numbers that are too large, patterns that end in an escape.
+            Kind::Cast { value, .. } => always_fits(value.ty, node.ty),
+            // Divisions, numbers that are too large, patterns that end in an escape, ...
             _ => false,
         };
         if !safe {
@@ -31,4 +33,13 @@ pub fn never_fails(condition: &Node) -> bool {
         open.extend(node.children());
     }
     true
+}
+
+/// Strings among each other, and integers where they are not cut.
+fn always_fits(from: Type, to: Type) -> bool {
+    match (from, to) {
+        (Type::Int2 | Type::Int4 | Type::Int8, Type::Int8 | Type::Numeric | Type::Float4 | Type::Float8) => true,
+        (Type::Int2, Type::Int4) => true,
+        _ => from.is_string() && to.is_string(),
+    }
 }

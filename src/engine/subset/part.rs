@@ -110,9 +110,19 @@ fn condition(text: &str, params: &[String], table: &Table) -> Result<Condition, 
         return Err(Invalid::one("where", "Subqueries are not allowed in subsets").in_subset());
     }
     let filter = Filter::compile(text, params, table);
-    let filter = filter.map_err(|error| Invalid::one(error.field, error.message).in_subset())?;
+    let filter = filter.map_err(|error| match unknown_label(&error.message) {
+        Some(said) => Invalid::said_of_subset("where", said),
+        None => Invalid::one(error.field, error.message).in_subset(),
+    })?;
     let names = filter.columns().iter().map(|at| table.columns[*at].name.clone());
     Ok(Condition { sql: filter.sql_by_collation(table), columns: names.collect(), never_fails: filter.never_fails() })
+}
+
+/// What Postgres says of a label that an enum does not have. Clients know it as Postgres' own word, which comes as a plain string.
+fn unknown_label(message: &str) -> Option<String> {
+    let (_, found) = message.split_once(": invalid syntax for type enum ")?;
+    let (name, label) = found.split_once(": ")?;
+    Some(format!("invalid input value for enum {name}: \"{label}\""))
 }
 
 /// Whether words are there that, unquoted, only a subquery has. Text that cannot be cut into words is refused later.

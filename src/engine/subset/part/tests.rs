@@ -19,6 +19,7 @@ fn table() -> Table {
         not_null: false,
         generated: false,
         deterministic: true,
+        labels: Default::default(),
     };
     let columns = vec![
         column("id", "int4", 23),
@@ -79,6 +80,10 @@ fn strings_are_compared_as_they_are_ordered() {
     let printed = sql("where=value>'a'&subset__where=value>'b'&subset__order_by=value").expect("a query");
     assert_eq!(printed.matches("COLLATE").count(), 1, "the shape's own filter alone: {printed}");
     assert!(printed.contains(r#"AND (("value" > 'b'::text)) ORDER BY "value""#), "{printed}");
+    let rows = sql("subset__where=(value,id)>('b',1)&subset__order_by=value,id").expect("a query");
+    assert!(!rows.contains("COLLATE"), "{rows}");
+    let columns = sql("subset__where=value>secret").expect("a query");
+    assert!(columns.contains("COLLATE"), "whose collation is not told: {columns}");
 }
 
 #[test]
@@ -90,6 +95,11 @@ fn a_filter_that_can_fail_sees_only_rows_of_the_shape() {
         ("n + 1 > 5", true),
         ("value LIKE 'a%'", true),
         ("-n = 1", true),
+        ("n::int8 = 1 OR n > 1.5", false),
+        ("n::int2 = 1", true),
+        ("value::int4 = 1", true),
+        ("(n, value) > (1, 'a')", false),
+        ("CASE WHEN n = 0 THEN false ELSE 1 / n = 1 END", true),
     ] {
         let encoded: String = filter.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let open = sql(&format!("subset__where={encoded}")).expect(filter);
