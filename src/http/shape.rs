@@ -117,10 +117,12 @@ async fn read_body(mut payload: Payload) -> Result<PostBody, BadBody> {
         while let Some(piece) = payload.next().await {
             let piece = piece.map_err(|_| BadBody::Unreadable)?;
             length += piece.len();
-            match length {
-                ..=MAX_BODY_BYTES => body.extend_from_slice(&piece),
-                ..=MAX_UNREAD_BYTES => body = BytesMut::new(),
-                _ => break,
+            if length <= MAX_BODY_BYTES {
+                body.extend_from_slice(&piece);
+            } else if length <= MAX_UNREAD_BYTES {
+                body = BytesMut::new();
+            } else {
+                break;
             }
         }
         if length > MAX_BODY_BYTES { Err(BadBody::TooLarge) } else { PostBody::read(&body) }

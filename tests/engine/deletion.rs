@@ -13,6 +13,9 @@ const ALLOWED: (&str, &str) = ("ELECTRIC_ENABLE_INTEGRATION_TESTING", "true");
 const MISMATCH: &str = "The specified shape definition and handle do not match. Please ensure the shape definition is \
                         correct or omit the shape handle from the request to obtain a new one.";
 
+/// Parameters, and what they are answered.
+type Case<'a> = (&'a [(&'a str, &'a str)], u16, serde_json::Value);
+
 async fn delete(engine: &Engine, params: &[(&str, &str)]) -> Reply {
     let reply = engine.definition(params).send(Method::DELETE, &[], &[]).await;
     assert_eq!(reply.header("cache-control"), Some("no-cache"), "{params:?}");
@@ -68,15 +71,15 @@ async fn every_part_of_a_definition_counts() {
         &[("table", "items"), ("log", "changes_only")],
     ];
     let shapes: Vec<Shape> = definitions.iter().map(|params| scene.engine.definition(params)).collect();
-    for deleted in 0..shapes.len() {
+    for (deleted, definition) in definitions.iter().enumerate() {
         let mut before = Vec::new();
         for shape in &shapes {
             before.push(handle_of(shape).await);
         }
-        delete(&scene.engine, definitions[deleted]).await.is(202);
+        delete(&scene.engine, definition).await.is(202);
         for (at, shape) in shapes.iter().enumerate() {
             let same = handle_of(shape).await == before[at];
-            assert_eq!(same, at != deleted, "{} after {:?}", shape.name(), definitions[deleted]);
+            assert_eq!(same, at != deleted, "{} after {:?}", shape.name(), definition);
         }
     }
 }
@@ -92,7 +95,7 @@ async fn what_names_no_shape_deletes_none() {
     let no_table = "Table \"public\".\"none\" does not exist. If the table name contains capitals or special characters \
                     you must quote it.";
     let another = [("table", "other"), ("handle", &*handle)];
-    let cases: Vec<(&[(&str, &str)], u16, serde_json::Value)> = vec![
+    let cases: [Case<'_>; 12] = [
         (&[], 400, invalid("handle", "can't be blank when shape definition is missing")),
         (&[("where", "true")], 400, invalid("handle", "can't be blank when shape definition is missing")),
         (&[("table", "none")], 400, invalid("table", no_table)),
