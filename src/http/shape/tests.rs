@@ -31,7 +31,7 @@ async fn both_paths_serve_the_tables_of_agent_state_and_no_other() {
         ("POST", "table=users", "table", unknown("\"public\".\"users\"")),
         ("POST", "table=sessions&offset=x", "offset", "has invalid format".to_owned()),
     ];
-    for path in ["/shape", "/v1/shape"] {
+    for path in ["/shape", "/v1/shape", "/shape/", "/v1/%73hape/"] {
         for (method, query, field, text) in &cases {
             let request = TestRequest::with_uri(&format!("{path}?{query}"))
                 .method(Method::from_bytes(method.as_bytes()).expect("a method"))
