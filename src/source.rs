@@ -21,7 +21,7 @@ impl Source {
     }
 
     /// The answer to a request; of a live request, once there is something to say.
-    pub async fn answer(&self, request: ShapeRequest, permit: &mut Permit) -> Answer {
+    pub async fn answer(&self, request: &ShapeRequest, permit: &mut Permit) -> Answer {
         match self {
             Self::Engine(engine) => engine.answer(request, permit).await,
         }

@@ -116,8 +116,8 @@ impl Engine {
     }
 
     /// The answer to a shape request; of a live one, once there is something to say.
-    pub async fn answer(&self, request: ShapeRequest, permit: &mut Permit) -> Answer {
-        answer::answer(&self.state, &request, permit).await
+    pub async fn answer(&self, request: &ShapeRequest, permit: &mut Permit) -> Answer {
+        answer::answer(&self.state, request, permit).await
     }
 
     /// Whether shapes may be deleted, and can be just now.

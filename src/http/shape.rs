@@ -46,7 +46,7 @@ pub enum Tables {
 
 /// The shape routes of the API. Needs `Data<Source>` and `Data<Origins>` in the application.
 pub fn api_routes(config: &mut ServiceConfig) {
-    let resource = web::resource(["/shape", "/v1/shape"]).wrap(from_fn(shape_route));
+    let resource = web::resource(["/shape", "/shape/", "/v1/shape", "/v1/shape/"]).wrap(from_fn(shape_route));
     config.service(shape_methods(resource, Tables::AgentState).route(web::delete().to(refuse_delete)));
 }
 
@@ -83,7 +83,8 @@ async fn follow(tables: Tables, request: HttpRequest, body: Payload, source: Dat
         Err(bad) => return stream::respond(&method, Answer::bad_body(&bad)),
     };
     let answer = match asked {
-        Ok(asked) => source.answer(asked, &mut permit).await,
+        // By reference: each layer of futures would keep room for a copy as long as the request is held.
+        Ok(asked) => source.answer(&asked, &mut permit).await,
         Err(invalid) => Answer::invalid(&invalid),
     };
     stream::respond_holding(&method, cached(answer), permit)
@@ -117,10 +118,12 @@ async fn read_body(mut payload: Payload) -> Result<PostBody, BadBody> {
         while let Some(piece) = payload.next().await {
             let piece = piece.map_err(|_| BadBody::Unreadable)?;
             length += piece.len();
-            match length {
-                ..=MAX_BODY_BYTES => body.extend_from_slice(&piece),
-                ..=MAX_UNREAD_BYTES => body = BytesMut::new(),
-                _ => break,
+            if length <= MAX_BODY_BYTES {
+                body.extend_from_slice(&piece);
+            } else if length <= MAX_UNREAD_BYTES {
+                body = BytesMut::new();
+            } else {
+                break;
             }
         }
         if length > MAX_BODY_BYTES { Err(BadBody::TooLarge) } else { PostBody::read(&body) }
@@ -128,7 +131,7 @@ async fn read_body(mut payload: Payload) -> Result<PostBody, BadBody> {
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or(Err(BadBody::Unreadable))
 }
 
-fn read_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -> Result<ShapeRequest, Invalid> {
+fn read_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -> Result<Box<ShapeRequest>, Invalid> {
     let missing_offset = match tables {
         Tables::Any => MissingOffset::Refuse,
         Tables::AgentState => MissingOffset::Start,
@@ -144,7 +147,7 @@ fn read_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -
     if tables == Tables::AgentState {
         check_agent_table(&asked.table)?;
     }
-    Ok(asked)
+    Ok(Box::new(asked))
 }
 
 /// A table outside agent state looks the same as one that does not exist.

@@ -30,6 +30,10 @@ pub fn respond(method: &Method, answer: Answer) -> HttpResponse {
         // A proxy that collects a stream makes its readers wait, for nothing, until it ends.
         response.insert_header(("x-accel-buffering", "no"));
     }
+    if status == StatusCode::NOT_MODIFIED {
+        // A length here would be that of the answer which the caller has.
+        return response.body(BoxBody::new(actix_web::body::None::new()));
+    }
     response.body(sent_body(method, answer.body))
 }
 

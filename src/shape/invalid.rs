@@ -43,11 +43,15 @@ impl Invalid {
 
     /// A table that is not there, or that the caller cannot be told of.
     pub fn unknown_table(name: &TableName) -> Self {
-        let text = format!(
+        Self::one("table", Self::no_such_table(name))
+    }
+
+    /// What is said of a table that is not there.
+    pub fn no_such_table(name: &TableName) -> String {
+        format!(
             "Table {} does not exist. If the table name contains capitals or special characters you must quote it.",
             name.quoted()
-        );
-        Self::one("table", text)
+        )
     }
 
     /// A part of the protocol that this server does not have.
