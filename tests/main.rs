@@ -4,8 +4,11 @@
 
 mod agent_state;
 mod commands;
+#[path = "protocol/conditions.rs"]
+mod conditions;
 mod engine;
 mod faults;
 mod filter;
+mod fuzz;
 mod replication;
 mod support;

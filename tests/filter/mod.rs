@@ -3,12 +3,12 @@
 
 mod compare;
 mod features;
-mod generator;
+pub mod generator;
 mod grammar;
 mod mangled;
 mod oracle;
 mod tree;
-mod values;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::env;
