@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use plue_sync::engine::filter::Filter;
-use plue_sync::engine::tables::{Column, Table};
+use plue_sync::engine::tables::{Column, Labels, Table};
 use plue_sync::shape::TableName;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -86,6 +86,10 @@ fn column(name: &str, sql: &str) -> Column {
         not_null: false,
         generated: false,
         deterministic: true,
+        labels: match type_name {
+            "mood" => Labels { type_oid: oid, list: ["sad", "ok", "very happy", "it's"].map(String::from).to_vec() },
+            _ => Labels::default(),
+        },
     }
 }
 

@@ -9,9 +9,12 @@
 //! What is not surely the same as in Postgres is refused when the shape is requested. Sessions that run the SQL have
 //! `TimeZone=UTC` and `DateStyle=ISO`. Strings are ordered by code point, in the SQL by `COLLATE "C"`.
 
+mod catalog;
 mod decimal;
 mod eval;
+mod functions;
 mod index;
+mod interval;
 mod key;
 mod like;
 mod moment;
