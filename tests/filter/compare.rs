@@ -34,11 +34,12 @@ pub enum Wrong {
     Key,
     /// It depends on a column that it does not name.
     Columns,
-    /// Our SQL is refused by Postgres.
-    PrintedRefused,
+    /// Postgres refuses our SQL, or fails on it whatever the rows are.
+    Printed,
     /// Postgres takes it for no condition.
     Accepted,
-    /// Postgres fails on a constant in it, whatever the rows are.
+    /// Postgres fails on a constant in it, whatever the rows are. The shape's snapshot then fails too, so no reader is told anything wrong;
+    /// but a request that can never be served should have been refused.
     Constant,
     /// A refusal that does not say where.
     NoPosition,
@@ -81,9 +82,9 @@ pub fn take(oracle: &Oracle, condition: &Condition) -> Result<Result<Taken, Filt
 
 /// Whether a refusal says where it is, or is one of those that are about the whole text.
 pub fn names_its_place(error: &FilterError) -> bool {
-    const WHOLE: [&str; 6] = [
+    const WHOLE: [&str; 7] = [
         "must return a boolean", "unescaped \";\"", "malformed query", "bigger than maximum size", "was not provided",
-        "type conflict for $",
+        "type conflict for $", "U+0000",
     ];
     error.message.starts_with("At location ") || WHOLE.iter().any(|text| error.message.contains(text))
 }
@@ -92,6 +93,12 @@ impl Taken {
     /// What is wrong with it, given what Postgres says of the client's text and of ours. Without a verdict on the text, only ours is judged.
     pub fn judged(&self, oracle: &Oracle, condition: &Condition, text: Option<&Verdict>, sql: &Verdict) -> Option<Mismatch> {
         let found = self.key(oracle).or_else(|| self.columns(oracle));
+        let found = match (text, sql) {
+            (Some(Verdict::Fails(why)), _) | (None, Verdict::Fails(why)) => {
+                found.or_else(|| Some((Wrong::Constant, format!("Postgres fails on any row: {why}"))))
+            }
+            _ => found,
+        };
         let found = found.or_else(|| text.and_then(|text| self.against(oracle, text, false)));
         let (wrong, details) = found.or_else(|| self.against(oracle, sql, true))?;
         Some(Mismatch { wrong, condition: condition.clone(), details: format!("{details}\nour SQL: {}", self.filter.sql()) })
@@ -116,8 +123,8 @@ impl Taken {
                 Some(id) => Some((Wrong::TrueOnError, format!("we say TRUE, Postgres fails on {whose}\n{}", row(*id)))),
                 None => differs(theirs),
             },
-            Verdict::Fails(why) => Some((Wrong::Constant, format!("Postgres fails on any row of {whose}: {why}"))),
-            Verdict::Refused(why) if printed => Some((Wrong::PrintedRefused, format!("Postgres refuses our SQL: {why}"))),
+            Verdict::Fails(why) => Some((Wrong::Printed, format!("Postgres fails on any row of {whose}: {why}"))),
+            Verdict::Refused(why) if printed => Some((Wrong::Printed, format!("Postgres refuses our SQL: {why}"))),
             Verdict::Refused(why) => Some((Wrong::Accepted, format!("we accept what Postgres refuses: {why}"))),
         }
     }

@@ -212,23 +212,41 @@ impl Generator {
             Some((_, spellings)) if self.random.one_in(4) => self.random.pick(spellings),
             _ => self.values[at][self.random.below(self.values[at].len())],
         };
-        Tree::leaf(class, "literal", self.written(value, KINDS[at].sql))
+        self.written(class, value, KINDS[at].sql)
     }
 
     /// A value in one of the many ways to write it.
-    fn written(&mut self, value: &str, sql: &str) -> Part {
+    fn written(&mut self, class: &str, value: &str, sql: &str) -> Tree {
         let quoted = quote_literal(value);
         let named = !sql.contains('[') && !matches!(sql, "mood" | "positive" | "pair");
-        Part::Text(match self.random.below(10) {
-            0 => format!("{quoted}::{sql}"),
-            1 if named => format!("{sql} {quoted}"),
-            2 => format!("CAST({quoted} AS {sql})"),
-            3 | 4 => return Part::Parameter(value.to_owned()),
-            5 => format!("'{}'", value.replace('\'', "''")),
-            6 if !value.contains('$') => format!("$tag${value}$tag$"),
-            7 => format!("U&'{}'", value.replace('\\', "\\\\").replace('\'', "''").replace('é', "\\00e9")),
-            8 => format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('é', "\\u00e9")),
-            _ => quoted,
-        })
+        let (feature, text) = match self.random.below(12) {
+            0 => (None, format!("{quoted}::{sql}")),
+            1 if named => (Some("typed literal"), format!("{sql} {quoted}")),
+            2 => (None, format!("CAST({quoted} AS {sql})")),
+            3 | 4 => (Some("parameter"), String::new()),
+            5 => (Some("parameter"), format!("::{sql}")),
+            6 => (None, format!("'{}'", value.replace('\'', "''"))),
+            7 if !value.contains('$') => (Some("dollar string"), format!("$tag${value}$tag$")),
+            8 => (Some("unicode string"), format!("U&'{}'", unicode_escaped(value))),
+            9 => (Some("escape string"), format!("E'{}'", escaped(value))),
+            _ => (None, quoted),
+        };
+        let mut tree = Tree::leaf(class, "literal", Part::Text(text));
+        tree.feature = feature;
+        if feature == Some("parameter") {
+            tree.parts.insert(0, Part::Parameter(value.to_owned()));
+            // Without its cast it is one that some places do not take.
+            tree.parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
+        }
+        tree
     }
+}
+
+fn unicode_escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('\'', "''").replace('é', "\\00e9").replace('😀', "\\+01F600")
+}
+
+fn escaped(value: &str) -> String {
+    let escaped = value.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\t', "\\x09");
+    escaped.replace('é', "\\u00e9").replace('😀', "\\U0001F600").replace('1', "\\061")
 }

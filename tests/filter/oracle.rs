@@ -30,6 +30,16 @@ pub struct Oracle {
     database: Database,
 }
 
+/// The collations of the columns of text types, by type; the others have none.
+pub type Collations = &'static [(&'static str, &'static str)];
+
+/// As we order strings.
+pub const BY_CODE_POINT: Collations =
+    &[("text", "\"C\""), ("varchar(30)", "\"C\""), ("char(8)", "\"C\""), ("text[]", "\"C\"")];
+/// As others do, one of them with equal strings of different bytes.
+pub const OTHERWISE: Collations =
+    &[("text", "\"und-x-icu\""), ("varchar(30)", "lenient"), ("char(8)", "\"und-x-icu\""), ("text[]", "\"und-x-icu\"")];
+
 /// A connection that judges.
 pub struct Judge(Client);
 
@@ -47,15 +57,15 @@ pub enum Verdict {
 }
 
 impl Oracle {
-    /// `collate` is the collation of the text columns.
-    pub async fn new(random: &mut Random, collate: &str) -> Oracle {
+    pub async fn new(random: &mut Random, collations: Collations) -> Oracle {
         let database = Database::fresh().await;
         let client = database.connect().await;
         client.batch_execute(DECLARED).await.expect("the types");
         let values = values(&client).await;
         let mut columns = String::from("id int4 PRIMARY KEY");
         for (name, sql) in names() {
-            let collate = if matches!(sql, "text" | "varchar(30)" | "char(8)" | "text[]") { collate } else { "" };
+            let collation = collations.iter().find(|(own, _)| *own == sql);
+            let collate = collation.map_or_else(String::new, |(_, collation)| format!("COLLATE {collation}"));
             write!(columns, ", {name} {sql} {collate}").expect("a string takes it");
         }
         client.batch_execute(&format!("CREATE TABLE odd ({columns})")).await.expect("the table");
@@ -77,6 +87,10 @@ impl Oracle {
         let own = "SET plan_cache_mode = force_generic_plan; SET statement_timeout = '20s'; SET jit = off";
         client.batch_execute(own).await.expect("settings");
         Judge(client)
+    }
+
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// The rows for which the evaluator says TRUE.

@@ -20,9 +20,10 @@ const fn kind(
     Kind { name, sql, classes, values }
 }
 
-/// Types that the tables need before they can be made.
+/// Types and collations that the tables need before they can be made.
 pub const DECLARED: &str = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'very happy', 'it''s'); \
-                            CREATE TYPE pair AS (x int4, y text); CREATE DOMAIN positive AS int4 CHECK (VALUE > 0);";
+                            CREATE TYPE pair AS (x int4, y text); CREATE DOMAIN positive AS int4 CHECK (VALUE > 0); \
+                            CREATE COLLATION lenient (provider = icu, locale = 'und-u-ks-level2', deterministic = false);";
 
 pub const KINDS: &[Kind] = &[
     kind("b", "bool", &["bool"], &["true", "false"]),
