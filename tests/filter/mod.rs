@@ -1,5 +1,6 @@
 //! Conditions mean what Postgres means: random ones over a table of odd values, evaluated here and there.
 
+mod chosen;
 mod generator;
 mod oracle;
 
