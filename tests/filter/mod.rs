@@ -1,6 +1,7 @@
 //! Conditions mean what Postgres means: random ones over a table of every type and of odd values, evaluated here on the rows that replication
 //! told, and there by the server.
 
+mod chosen;
 mod compare;
 mod features;
 pub mod generator;

@@ -1,9 +1,12 @@
 //! Query strings, bodies and identifiers.
 
-use plue_sync::shape::{MissingOffset, ShapeRequest, parse_columns, parse_relation, quote_identifier};
+use plue_sync::shape::{
+    Deletion, Invalid, MissingOffset, PostBody, ShapeRequest, parse_columns, parse_relation, quote_identifier,
+};
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 
-use super::{damaged_text, fuzz};
+use super::{damaged, damaged_text, fuzz};
 
 const QUERIES: &[&str] = &[
     "table=items&offset=-1",
@@ -42,15 +45,55 @@ fn query_strings_are_read_or_refused() {
                     prop_assert!(request.filter.is_some() || request.params.is_empty());
                     let _ = (parse_relation(&request.table), request.columns.as_deref().map(parse_columns));
                 }
-                Err(invalid) => {
-                    prop_assert!(!invalid.errors().is_empty());
-                    let texts: Vec<_> = invalid.errors().values().flatten().collect();
-                    prop_assert!(texts.iter().all(|text| !text.is_empty()), "{:?}", invalid);
-                }
+                Err(invalid) => reasonable(&invalid)?,
             }
         }
         Ok(())
     });
+}
+
+const BODIES: &[&str] = &[
+    r#"{"where":"id > $1","params":{"1":"5"},"order_by":"id DESC","limit":10,"offset":3}"#,
+    r#"{"subset":{"where":"id > $1","params":"{\"1\":\"5\"}","limit":"10"},"table":"items","offset":"-1","live":false}"#,
+    r#"{"table":"items","offset":"-1","columns":"id,\"a b\"","replica":"full","params":{"1":"x"}}"#,
+    r#"{"params":{"1":1,"2":true,"3":null},"where_expr":{"a":[1]},"order_by_expr":[]}"#,
+    "{}",
+    "",
+];
+
+const BODY_TOKENS: &[&str] = &[
+    "{", "}", "[", "]", ":", ",", "\"", "\\", "\\u0000", "\\ud800", "\\u00e9", "null", "true", "1", "-1", "1e999", "0.5", "99999999999999999999", "\"subset\":", "\"where\":",
+    "\"params\":", "\"limit\":", "\"offset\":", "\"order_by\":", "\"table\":", "\"live\":", "{}", "[[[[[[[[", "{\"a\":", "é", "\u{0}", "\n", "\u{feff}",
+];
+
+#[test]
+fn bodies_are_read_or_refused() {
+    fuzz(20_000, (damaged_text(QUERIES, TOKENS), damaged(&bytes(BODIES), &bytes(BODY_TOKENS))), |(query, body)| {
+        match PostBody::read(&body) {
+            Ok(body) => {
+                if let Err(invalid) = ShapeRequest::parse_post(&query, body, MissingOffset::Start) {
+                    reasonable(&invalid)?;
+                }
+            }
+            Err(bad) => prop_assert!(!bad.to_string().is_empty()),
+        }
+        if let Err(invalid) = Deletion::parse(&query) {
+            reasonable(&invalid)?;
+        }
+        Ok(())
+    });
+}
+
+/// A refusal says why.
+fn reasonable(invalid: &Invalid) -> TestCaseResult {
+    prop_assert!(!invalid.is_empty());
+    let texts = serde_json::to_string(invalid.errors()).expect("texts");
+    prop_assert!(!texts.contains("\"\"") && !texts.contains("[]"), "an empty reason: {texts}");
+    Ok(())
+}
+
+fn bytes<'a>(texts: &[&'a str]) -> Vec<&'a [u8]> {
+    texts.iter().map(|text| text.as_bytes()).collect()
 }
 
 /// What is accepted is the same name again when it is quoted.
