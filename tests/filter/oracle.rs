@@ -9,7 +9,7 @@ use plue_sync::engine::replication::{Connection, Frame, OUTPUT_SETTINGS, SetUp, 
 use plue_sync::engine::tables::{self, Table, quote_literal};
 use plue_sync::postgres::Postgres;
 use plue_sync::shape::TableName;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, NoTls};
 
 use super::generator::ODD_NAMES;
 use super::values::{DECLARED, KINDS};
@@ -58,7 +58,7 @@ pub enum Verdict {
 
 impl Oracle {
     pub async fn new(random: &mut Random, collations: Collations) -> Oracle {
-        let database = Database::fresh().await;
+        let database = ascii_database().await;
         let client = database.connect().await;
         client.batch_execute(DECLARED).await.expect("the types");
         let values = values(&client).await;
@@ -130,6 +130,20 @@ fn verdict(text: &str) -> Verdict {
         Some(("refused", why)) => Verdict::Refused(why.to_owned()),
         _ => panic!("no verdict: {text}"),
     }
+}
+
+/// A database in which only ASCII has upper and lower case, whatever the cluster's own locale is: texts without a column follow it.
+async fn ascii_database() -> Database {
+    let database = Database::fresh().await;
+    let (server, name) = database.url().rsplit_once('/').expect("an address with a database");
+    let (admin, connection) = tokio_postgres::connect(&format!("{server}/template1"), NoTls).await.expect("a connection");
+    let connection = tokio::spawn(connection);
+    admin.batch_execute(&format!("DROP DATABASE {name}")).await.expect("an empty database");
+    let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'");
+    admin.batch_execute(&create).await.expect("a database");
+    drop(admin);
+    connection.await.expect("the connection's end").expect("a connection that ends well");
+    database
 }
 
 /// The names and types of all columns but the first.
