@@ -37,7 +37,7 @@ const IDENTIFIER_TOKENS: &[&str] = &["\"", "\"\"", ".", ",", " ", "$", "Ã©", "ðŸ
 #[test]
 fn query_strings_are_read_or_refused() {
     let tags = proptest::option::of(damaged_text(&["\"a:b:c\"", "W/\"x\", \"y\"", "*", ""], &["\"", ",", "W/", "*"]));
-    fuzz(20_000, (damaged_text(QUERIES, TOKENS), tags), |(query, tags)| {
+    fuzz(10_000, (damaged_text(QUERIES, TOKENS), tags), |(query, tags)| {
         for missing in [MissingOffset::Refuse, MissingOffset::Start] {
             match ShapeRequest::parse(&query, tags.as_deref(), missing) {
                 Ok(request) => {
@@ -68,7 +68,7 @@ const BODY_TOKENS: &[&str] = &[
 
 #[test]
 fn bodies_are_read_or_refused() {
-    fuzz(20_000, (damaged_text(QUERIES, TOKENS), damaged(&bytes(BODIES), &bytes(BODY_TOKENS))), |(query, body)| {
+    fuzz(6_000, (damaged_text(QUERIES, TOKENS), damaged(&bytes(BODIES), &bytes(BODY_TOKENS))), |(query, body)| {
         match PostBody::read(&body) {
             Ok(body) => {
                 if let Err(invalid) = ShapeRequest::parse_post(&query, body, MissingOffset::Start) {
@@ -99,7 +99,7 @@ fn bytes<'a>(texts: &[&'a str]) -> Vec<&'a [u8]> {
 /// What is accepted is the same name again when it is quoted.
 #[test]
 fn identifiers_are_read_or_refused() {
-    fuzz(20_000, damaged_text(IDENTIFIERS, IDENTIFIER_TOKENS), |text| {
+    fuzz(10_000, damaged_text(IDENTIFIERS, IDENTIFIER_TOKENS), |text| {
         if let Ok(name) = parse_relation(&text) {
             for part in [&name.schema, &name.name] {
                 prop_assert!((1..=63).contains(&part.len()), "{part:?}");

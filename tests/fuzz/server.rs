@@ -11,7 +11,7 @@ use crate::filter::generator::Generator;
 use crate::filter::values::{DECLARED, KINDS};
 use crate::support::{Database, Engine, Random, eventually};
 
-const REQUESTS: u32 = 2_500;
+const REQUESTS: u32 = 1_600;
 const WORKERS: u32 = 4;
 /// Longer than any of these requests may be held, on a machine that runs other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
