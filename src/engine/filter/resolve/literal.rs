@@ -182,6 +182,12 @@ impl Resolver<'_> {
     pub(super) fn explicit_cast(&mut self, inner: &Expr, data_type: &DataType) -> Resolved {
         let to = self.named_type(self.tokens.start(inner), data_type)?;
         let operand = self.operand(inner)?;
+        let at = self.tokens.after(inner, |token| token.to_string() == "::");
+        self.convert(at, operand, to)
+    }
+
+    /// An explicit cast; `at` is the position of its error.
+    pub(super) fn convert(&mut self, at: usize, operand: Operand, to: Type) -> Resolved {
         let operand = self.known(operand)?;
         let from = operand.node.ty;
         if from == Type::Unknown || from == to {
@@ -189,10 +195,8 @@ impl Resolver<'_> {
         }
         let Some(by) = self.conversion(&operand.node, to, Context::Explicit) else {
             let from = self.type_name(&operand.node);
-            let at = self.tokens.after(inner, |token| token.to_string() == "::");
             return Err(error_at(at, format_args!("unknown cast from type {from} to type {to}")));
         };
-        let at = operand.at;
         self.fold(Node::new(to, Kind::Cast { by, value: Box::new(operand.node) }), at).map(Operand::from)
     }
 }
