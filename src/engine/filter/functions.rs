@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod convert;
+pub mod escape;
 pub mod moment;
 pub mod number;
 pub mod pattern;
@@ -11,6 +12,7 @@ use super::catalog::Rows;
 /// Fills the table.
 pub fn add(rows: &mut Rows) {
     compare::add(rows);
+    escape::add(rows);
     moment::add(rows);
     number::add(rows);
     pattern::add(rows);

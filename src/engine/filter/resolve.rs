@@ -110,6 +110,14 @@ impl Resolver<'_> {
                 let sign = if *negated { "!~~" } else { "~~" };
                 self.like(sign, value, pattern, Place { left: value, sign: "LIKE" })
             }
+            Expr::Like { negated, any: false, expr: value, pattern, escape_char: Some(escape) } => {
+                let sign = if *negated { "!~~" } else { "~~" };
+                self.like_escape(sign, value, pattern, escape, Place { left: value, sign: "LIKE" })
+            }
+            Expr::ILike { negated, any: false, expr: value, pattern, escape_char: Some(escape) } => {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.like_escape(sign, value, pattern, escape, Place { left: value, sign: "ILIKE" })
+            }
             Expr::Function(function) => self.function(expr, function),
             Expr::AtTimeZone { timestamp, time_zone } => self.at_time_zone(timestamp, time_zone),
             Expr::Extract { field, expr: inner, .. } => self.extract(self.tokens.start(expr), field, inner),
@@ -129,7 +137,7 @@ impl Resolver<'_> {
         let exact = match name.quote_style {
             Some(_) => name.value.clone(),
             None if is_reserved(&name.value) => {
-                return Err(error_at(at, "SQLValueFunction is not supported in this context"));
+                return Err(refusal::value_function(at, &name.value));
             }
             None => name.value.to_ascii_lowercase(),
         };
