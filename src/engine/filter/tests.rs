@@ -77,7 +77,10 @@ fn refuses_with_the_texts_of_the_catalogue() {
             "value = now()::text",
             "At location 8: unknown or unsupported function now/0: its value changes with time, and rows do not enter or leave a shape unless they change",
         ),
-        ("id = random()", "At location 5: unknown or unsupported function random/0: its value is another one at each call"),
+        (
+            "id = random()",
+            "At location 5: unknown or unsupported function random/0: its value is another one at each call",
+        ),
         ("id = 1 AND pg_typeof(id) = 2", "At location 11: unknown or unsupported function pg_typeof/1"),
         ("count(*) = 1", "At location 0: aggregation is not supported in this context"),
         (

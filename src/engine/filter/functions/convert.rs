@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::json;
 use crate::engine::filter::catalog::casts::Convert;
 use crate::engine::filter::decimal::Decimal;
 use crate::engine::filter::moment::{self, DAY, INFINITE_DATE, INFINITE_TIMESTAMP};
@@ -106,7 +107,7 @@ pub fn vanishes(value: &Value<'_>, to: Type) -> bool {
 /// How a type becomes a string by its output function; `None` if we do not print it as Postgres does.
 pub fn to_text(from: Type) -> Option<Convert> {
     match from {
-        Type::Array(_) | Type::Json | Type::Jsonb | Type::Timetz => None,
+        Type::Timetz => None,
         _ => Some(|value, from, to| {
             let printed = Cow::Owned(value.print(from).into_bytes());
             Ok(Value::Text(if to == Type::Name { name(printed) } else { printed }))
@@ -117,7 +118,9 @@ pub fn to_text(from: Type) -> Option<Convert> {
 /// How a string becomes a type by its input function; `None` if we do not read it.
 pub fn from_text(to: Type) -> Option<Convert> {
     match to {
-        Type::Array(_) | Type::Json | Type::Jsonb | Type::Timetz | Type::Enum(_) => None,
+        Type::Json => Some(json::verbatim),
+        Type::Jsonb => Some(json::cast),
+        Type::Array(_) | Type::Timetz | Type::Enum(_) => None,
         _ => Some(|value, _, to| {
             let Value::Text(text) = value else { return Err(Failure) };
             let text = std::str::from_utf8(&text).map_err(|_| Failure)?;

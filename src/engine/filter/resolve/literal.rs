@@ -181,22 +181,32 @@ impl Resolver<'_> {
     /// `x::T` and `CAST(x AS T)`.
     pub(super) fn explicit_cast(&mut self, inner: &Expr, data_type: &DataType) -> Resolved {
         let to = self.named_type(self.tokens.start(inner), data_type)?;
+        let mut plain = inner;
+        while let Expr::Nested(nested) = plain {
+            plain = nested;
+        }
+        if let (Expr::Array(array), Some(_)) = (plain, to.element())
+            && array.named
+        {
+            return self.array(plain, array, Some(to));
+        }
         let operand = self.operand(inner)?;
-        let at = self.tokens.after(inner, |token| token.to_string() == "::");
-        self.convert(at, operand, to)
+        let sign = self.tokens.after(inner, |token| token.to_string() == "::");
+        self.cast(Operand { at: if operand.at == 0 { sign } else { operand.at }, ..operand }, to, Context::Explicit)
+            .map(Operand::from)
     }
 
-    /// An explicit cast; `at` is the position of its error.
-    pub(super) fn convert(&mut self, at: usize, operand: Operand, to: Type) -> Resolved {
+    /// Converts as far as the context allows.
+    pub(super) fn cast(&mut self, operand: Operand, to: Type, context: Context) -> Resolved<Node> {
         let operand = self.known(operand)?;
-        let from = operand.node.ty;
+        let (from, at) = (operand.node.ty, operand.at);
         if from == Type::Unknown || from == to {
-            return self.coerce(operand, to).map(Operand::from);
+            return self.coerce(operand, to);
         }
-        let Some(by) = self.conversion(&operand.node, to, Context::Explicit) else {
+        let Some(by) = self.conversion(&operand.node, to, context) else {
             let from = self.type_name(&operand.node);
             return Err(error_at(at, format_args!("unknown cast from type {from} to type {to}")));
         };
-        self.fold(Node::new(to, Kind::Cast { by, value: Box::new(operand.node) }), at).map(Operand::from)
+        self.fold(Node::new(to, Kind::Cast { by, value: Box::new(operand.node) }), at)
     }
 }

@@ -179,7 +179,7 @@ impl Bound {
     fn replace(&self, ty: Type) -> Option<Type> {
         let known = |ty: Type| (ty != Type::Unknown).then_some(ty);
         match ty {
-            Type::AnyElement | Type::AnyNonArray | Type::AnyEnum => known(self.element),
+            Type::AnyNonArray | Type::AnyEnum => known(self.element),
             Type::AnyArray => known(self.element)?.array(),
             Type::AnyCompatible => Some(known(self.compatible).unwrap_or(Type::Text)),
             Type::AnyCompatibleArray => known(self.compatible).unwrap_or(Type::Text).array(),

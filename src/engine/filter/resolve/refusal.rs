@@ -78,18 +78,45 @@ const SESSION: &str = "its value depends on the session of the server that asks"
 fn reason(name: &str) -> Option<&'static str> {
     let name = name.rsplit('.').next().unwrap_or(name);
     Some(match name {
-        "now" | "transaction_timestamp" | "statement_timestamp" | "clock_timestamp" | "timeofday" | "age"
-        | "current_date" | "current_time" | "current_timestamp" | "localtime" | "localtimestamp"
-        | "pg_postmaster_start_time" | "pg_sleep" => CLOCK,
+        "now"
+        | "transaction_timestamp"
+        | "statement_timestamp"
+        | "clock_timestamp"
+        | "timeofday"
+        | "age"
+        | "current_date"
+        | "current_time"
+        | "current_timestamp"
+        | "localtime"
+        | "localtimestamp"
+        | "pg_postmaster_start_time"
+        | "pg_sleep" => CLOCK,
         "random" | "setseed" | "gen_random_uuid" | "uuid_generate_v1" | "uuid_generate_v4" | "uuidv4" | "uuidv7"
         | "random_normal" | "nextval" => RANDOM,
-        "current_user" | "session_user" | "current_role" | "user" | "current_catalog" | "current_database"
-        | "current_schema" | "current_schemas" | "current_setting" | "set_config" | "pg_backend_pid" | "currval"
-        | "lastval" | "txid_current" | "txid_current_snapshot" | "pg_current_xact_id" | "version"
-        | "inet_client_addr" | "inet_server_addr" | "has_table_privilege" | "system_user" => SESSION,
+        "current_user"
+        | "session_user"
+        | "current_role"
+        | "user"
+        | "current_catalog"
+        | "current_database"
+        | "current_schema"
+        | "current_schemas"
+        | "current_setting"
+        | "set_config"
+        | "pg_backend_pid"
+        | "currval"
+        | "lastval"
+        | "txid_current"
+        | "txid_current_snapshot"
+        | "pg_current_xact_id"
+        | "version"
+        | "inet_client_addr"
+        | "inet_server_addr"
+        | "has_table_privilege"
+        | "system_user" => SESSION,
         "to_char" | "to_date" | "to_timestamp" | "to_number" => "its patterns are not implemented",
-        "exp" | "ln" | "log" | "log10" | "cbrt" | "sin" | "cos" | "tan" | "asin" | "acos" | "atan" | "atan2" | "degrees"
-        | "radians" | "pi" => "its last digit depends on the server's library",
+        "exp" | "ln" | "log" | "log10" | "cbrt" | "sin" | "cos" | "tan" | "asin" | "acos" | "atan" | "atan2"
+        | "degrees" | "radians" | "pi" => "its last digit depends on the server's library",
         _ => return None,
     })
 }
