@@ -10,5 +10,6 @@ mod engine;
 mod faults;
 mod filter;
 mod fuzz;
+mod language;
 mod replication;
 mod support;

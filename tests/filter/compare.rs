@@ -83,15 +83,26 @@ pub fn take(oracle: &Oracle, condition: &Condition) -> Result<Result<Taken, Filt
 /// Whether a refusal says where it is, or is one of those that are about the whole text.
 pub fn names_its_place(error: &FilterError) -> bool {
     const WHOLE: [&str; 7] = [
-        "must return a boolean", "unescaped \";\"", "malformed query", "bigger than maximum size", "was not provided",
-        "type conflict for $", "U+0000",
+        "must return a boolean",
+        "unescaped \";\"",
+        "malformed query",
+        "bigger than maximum size",
+        "was not provided",
+        "type conflict for $",
+        "U+0000",
     ];
     error.message.starts_with("At location ") || WHOLE.iter().any(|text| error.message.contains(text))
 }
 
 impl Taken {
     /// What is wrong with it, given what Postgres says of the client's text and of ours. Without a verdict on the text, only ours is judged.
-    pub fn judged(&self, oracle: &Oracle, condition: &Condition, text: Option<&Verdict>, sql: &Verdict) -> Option<Mismatch> {
+    pub fn judged(
+        &self,
+        oracle: &Oracle,
+        condition: &Condition,
+        text: Option<&Verdict>,
+        sql: &Verdict,
+    ) -> Option<Mismatch> {
         let found = self.key(oracle).or_else(|| self.columns(oracle));
         let found = match (text, sql) {
             (Some(Verdict::Fails(why)), _) | (None, Verdict::Fails(why)) => {
@@ -101,7 +112,11 @@ impl Taken {
         };
         let found = found.or_else(|| text.and_then(|text| self.against(oracle, text, false)));
         let (wrong, details) = found.or_else(|| self.against(oracle, sql, true))?;
-        Some(Mismatch { wrong, condition: condition.clone(), details: format!("{details}\nour SQL: {}", self.filter.sql()) })
+        Some(Mismatch {
+            wrong,
+            condition: condition.clone(),
+            details: format!("{details}\nour SQL: {}", self.filter.sql()),
+        })
     }
 
     fn against(&self, oracle: &Oracle, verdict: &Verdict, printed: bool) -> Option<(Wrong, String)> {
@@ -131,11 +146,16 @@ impl Taken {
 
     fn key(&self, oracle: &Oracle) -> Option<(Wrong, String)> {
         let (column, texts) = self.filter.key()?;
-        let missed = oracle.rows.iter().filter(|(id, _)| self.rows.contains(id)).find(|(_, row)| {
-            !row[column].as_ref().is_some_and(|text| texts.contains(text))
-        })?;
+        let missed = oracle
+            .rows
+            .iter()
+            .filter(|(id, _)| self.rows.contains(id))
+            .find(|(_, row)| !row[column].as_ref().is_some_and(|text| texts.contains(text)))?;
         let row = oracle.row(missed.0, self.filter.columns());
-        Some((Wrong::Key, format!("the key {:?} {texts:?} misses a row that matches\n{row}", oracle.table.columns[column].name)))
+        Some((
+            Wrong::Key,
+            format!("the key {:?} {texts:?} misses a row that matches\n{row}", oracle.table.columns[column].name),
+        ))
     }
 
     /// Whether a row says the same without the columns that it is said not to read.
@@ -145,7 +165,10 @@ impl Taken {
             let keep = |(at, value): (usize, &Option<Bytes>)| value.clone().filter(|_| read.contains(&at));
             let bare: Vec<_> = row.iter().enumerate().map(keep).collect();
             if self.filter.matches(&bare) != self.rows.contains(id) {
-                return Some((Wrong::Columns, format!("it says that it reads {read:?} only; row {id} differs without the others")));
+                return Some((
+                    Wrong::Columns,
+                    format!("it says that it reads {read:?} only; row {id} differs without the others"),
+                ));
             }
         }
         None

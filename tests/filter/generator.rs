@@ -10,8 +10,12 @@ use super::values::{KINDS, NUMBERS, PATTERNS, REGEXES, SPELLINGS};
 use crate::support::Random;
 
 /// Columns whose names need quotes, or look as if: class and name.
-pub const ODD_NAMES: &[(&str, &str, &str)] =
-    &[("int4", "int4", "\"Odd \"\"Col\""), ("text", "text", "\"select\""), ("int4", "int4", "käse"), ("bool", "bool", "\"A\"")];
+pub const ODD_NAMES: &[(&str, &str, &str)] = &[
+    ("int4", "int4", "\"Odd \"\"Col\""),
+    ("text", "text", "\"select\""),
+    ("int4", "int4", "käse"),
+    ("bool", "bool", "\"A\""),
+];
 
 /// A class and the narrower ones whose rules also make it.
 const WITHIN: &[(&str, &[&str])] = &[

@@ -10,8 +10,50 @@ use super::{CHUNK, CONDITIONS, USUAL_CONDITIONS, setting};
 use crate::support::Random;
 
 const WORDS: &[&str] = &[
-    "NOT", "-", "(", ")", "AND", "OR", "=", "<", "IS NULL", "ia", "ba", "1", "+", "*", "IN", "::text", "--", "/*", "*/", "'", "~", "||", "^", "->",
-    "BETWEEN", "[1]", "::int4", "NULL", "CASE", "END", "IS", "@>", "%", "$1", ";", "COLLATE \"C\"", "ANY", ",", "E'", "interval", "LIKE", "!", "@", "|/",
+    "NOT",
+    "-",
+    "(",
+    ")",
+    "AND",
+    "OR",
+    "=",
+    "<",
+    "IS NULL",
+    "ia",
+    "ba",
+    "1",
+    "+",
+    "*",
+    "IN",
+    "::text",
+    "--",
+    "/*",
+    "*/",
+    "'",
+    "~",
+    "||",
+    "^",
+    "->",
+    "BETWEEN",
+    "[1]",
+    "::int4",
+    "NULL",
+    "CASE",
+    "END",
+    "IS",
+    "@>",
+    "%",
+    "$1",
+    ";",
+    "COLLATE \"C\"",
+    "ANY",
+    ",",
+    "E'",
+    "interval",
+    "LIKE",
+    "!",
+    "@",
+    "|/",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +81,9 @@ async fn mangled_conditions_are_refused_or_mean_the_same() {
         }
     }
     wrong.sort_by_key(|mismatch: &Mismatch| (mismatch.wrong, mismatch.condition.ours.len()));
-    wrong.dedup_by_key(|mismatch| (mismatch.wrong, (mismatch.wrong == Wrong::Accepted).then(|| mismatch.details.clone())));
+    wrong.dedup_by_key(|mismatch| {
+        (mismatch.wrong, (mismatch.wrong == Wrong::Accepted).then(|| mismatch.details.clone()))
+    });
     for mismatch in wrong.iter().take(20) {
         println!("- {mismatch}");
     }

@@ -84,7 +84,9 @@ async fn work(oracle: Arc<Oracle>, random: Random, plan: Plan) -> Findings {
             let features = tree.features();
             match outcome {
                 Outcome::Same(keyed) => found.tally.accept(&features, keyed),
-                Outcome::Refused(_, oracle::Verdict::Refused(_) | oracle::Verdict::Fails(_)) => found.tally.invalid += 1,
+                Outcome::Refused(_, oracle::Verdict::Refused(_) | oracle::Verdict::Fails(_)) => {
+                    found.tally.invalid += 1
+                }
                 Outcome::Refused(error, _) => {
                     found.tally.refuse(&features, &error.message);
                     if !names_its_place(&error) {
@@ -131,7 +133,11 @@ async fn judged(collations: Collations, plan: Plan) -> Findings {
     if let Some(constant) = &found.constant {
         println!("{} such as\n- {constant}", found.tally.constants);
     }
-    assert!(found.mismatches.is_empty(), "PLUE_TEST_SEED={seed}: {} conditions are wrong, see above", found.mismatches.len());
+    assert!(
+        found.mismatches.is_empty(),
+        "PLUE_TEST_SEED={seed}: {} conditions are wrong, see above",
+        found.mismatches.len()
+    );
     // What Postgres makes of constants before it looks at rows cannot be followed to the last, but nearly.
     let Tally { constants, accepted, .. } = found.tally;
     assert!(constants * 100 < accepted, "PLUE_TEST_SEED={seed}: {constants} accepted that can never be served");

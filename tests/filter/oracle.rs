@@ -102,7 +102,8 @@ impl Oracle {
     pub fn row(&self, id: i32, columns: &[usize]) -> String {
         let (_, row) = self.rows.iter().find(|(own, _)| *own == id).expect("a row of the table");
         let shown = columns.iter().map(|at| {
-            let value = row[*at].as_ref().map_or("NULL".into(), |value| format!("{:?}", String::from_utf8_lossy(value)));
+            let value =
+                row[*at].as_ref().map_or("NULL".into(), |value| format!("{:?}", String::from_utf8_lossy(value)));
             format!("{}={value}", self.table.columns[*at].name)
         });
         shown.collect::<Vec<_>>().join(", ")
@@ -136,7 +137,8 @@ fn verdict(text: &str) -> Verdict {
 async fn ascii_database() -> Database {
     let database = Database::fresh().await;
     let (server, name) = database.url().rsplit_once('/').expect("an address with a database");
-    let (admin, connection) = tokio_postgres::connect(&format!("{server}/template1"), NoTls).await.expect("a connection");
+    let (admin, connection) =
+        tokio_postgres::connect(&format!("{server}/template1"), NoTls).await.expect("a connection");
     let connection = tokio::spawn(connection);
     admin.batch_execute(&format!("DROP DATABASE {name}")).await.expect("an empty database");
     let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'");
@@ -154,7 +156,8 @@ fn names() -> Vec<(String, &'static str)> {
 
 /// Leaves out what this server does not take.
 async fn values(client: &Client) -> Vec<Vec<&'static str>> {
-    let version: i32 = client.query_one("SELECT current_setting('server_version_num')::int4", &[]).await.expect("a version").get(0);
+    let version: i32 =
+        client.query_one("SELECT current_setting('server_version_num')::int4", &[]).await.expect("a version").get(0);
     let mut all = Vec::new();
     for kind in KINDS {
         let mut taken = Vec::new();

@@ -77,7 +77,10 @@ fn change(random: &mut Random) -> String {
         0 => format!("DELETE FROM odd WHERE id = {id}"),
         1 => format!("UPDATE odd SET id = id + 1000 WHERE id = {id}"),
         2 => format!("UPDATE odd SET {one} = NULL WHERE id % 7 = {}", id % 7),
-        3 => format!("INSERT INTO odd (id, {one}) SELECT max(o.id) + 1, min(o.{one}::text)::text::{} FROM odd o", sql_of(&one)),
+        3 => format!(
+            "INSERT INTO odd (id, {one}) SELECT max(o.id) + 1, min(o.{one}::text)::text::{} FROM odd o",
+            sql_of(&one)
+        ),
         _ => {
             let columns: std::collections::BTreeSet<_> = [one, other, third].into();
             let set: Vec<_> = columns.iter().map(|column| format!("{column} = s.{column}")).collect();

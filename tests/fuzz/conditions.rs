@@ -19,16 +19,101 @@ const BOUND: Duration = Duration::from_secs(10);
 const SEEDS: usize = 400;
 
 const TOKENS: &[&str] = &[
-    "(", ")", "[", "]", "'", "\"", "\\", "$1", "$2", "$0", "$99999999999", "$$", "$t$", "::", ":", "::int4", "::text[]", "::nope", "--", "/*", "*/", ";", ",", ".",
-    "NOT ", " AND ", " OR ", " IS NULL", " IN (", " BETWEEN ", "CASE WHEN ", " END", "ARRAY[", " ANY (", "- ", "-", "+", "^", "~", "!~*", "->>", "#>>", "@>", "?", "%", "||",
-    "E'", "U&'", "B'1'", "X'f", "NULL", "true", "1e400", "1e999999", ".", "0x", "99999999999999999999999999", "é", "😀", "\u{0}", "\u{a0}", "interval '", "date '",
-    " AT TIME ZONE ", "'Nope/Nope'", "extract(", "substring(", " FROM ", " FOR ", " SELECT ", "EXISTS (", "count(*)", "now()", " COLLATE ", " ESCAPE ", "ROW(",
-    "date_trunc('", "'infinity'", "2147483647", "-9223372036854775808", "NaN", "'{1,{2}}'", "{", "}", "\\m", "(?=", "{1000}", "[[:", "\\1",
+    "(",
+    ")",
+    "[",
+    "]",
+    "'",
+    "\"",
+    "\\",
+    "$1",
+    "$2",
+    "$0",
+    "$99999999999",
+    "$$",
+    "$t$",
+    "::",
+    ":",
+    "::int4",
+    "::text[]",
+    "::nope",
+    "--",
+    "/*",
+    "*/",
+    ";",
+    ",",
+    ".",
+    "NOT ",
+    " AND ",
+    " OR ",
+    " IS NULL",
+    " IN (",
+    " BETWEEN ",
+    "CASE WHEN ",
+    " END",
+    "ARRAY[",
+    " ANY (",
+    "- ",
+    "-",
+    "+",
+    "^",
+    "~",
+    "!~*",
+    "->>",
+    "#>>",
+    "@>",
+    "?",
+    "%",
+    "||",
+    "E'",
+    "U&'",
+    "B'1'",
+    "X'f",
+    "NULL",
+    "true",
+    "1e400",
+    "1e999999",
+    ".",
+    "0x",
+    "99999999999999999999999999",
+    "é",
+    "😀",
+    "\u{0}",
+    "\u{a0}",
+    "interval '",
+    "date '",
+    " AT TIME ZONE ",
+    "'Nope/Nope'",
+    "extract(",
+    "substring(",
+    " FROM ",
+    " FOR ",
+    " SELECT ",
+    "EXISTS (",
+    "count(*)",
+    "now()",
+    " COLLATE ",
+    " ESCAPE ",
+    "ROW(",
+    "date_trunc('",
+    "'infinity'",
+    "2147483647",
+    "-9223372036854775808",
+    "NaN",
+    "'{1,{2}}'",
+    "{",
+    "}",
+    "\\m",
+    "(?=",
+    "{1000}",
+    "[[:",
+    "\\1",
 ];
 
 /// The odd table as the catalogue would describe it, without a server.
 pub fn table() -> Table {
-    let columns = KINDS.iter().flat_map(|kind| ["a", "b"].map(|half| column(&format!("{}{half}", kind.name), kind.sql)));
+    let columns =
+        KINDS.iter().flat_map(|kind| ["a", "b"].map(|half| column(&format!("{}{half}", kind.name), kind.sql)));
     let columns = std::iter::once(column("id", "int4")).chain(columns).collect();
     let name = TableName { schema: "public".into(), name: "odd".into() };
     Table { oid: 16385, name, columns, key: vec![0], has_primary_key: true }
@@ -106,7 +191,10 @@ fn conditions_are_compiled_or_refused_and_rows_of_noise_do_not_panic() {
     let texts = texts();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let values: Vec<&[u8]> = KINDS.iter().flat_map(|kind| kind.values).map(|value| value.as_bytes()).collect();
-    let value = damaged(&values, &[b"{", b"}", b"\"", b"\\", b",", b"-", b"9", b"\0", b" BC", b"e", b"\xc3", b"NULL", b":", b".", b"infinity"]);
+    let value = damaged(
+        &values,
+        &[b"{", b"}", b"\"", b"\\", b",", b"-", b"9", b"\0", b" BC", b"e", b"\xc3", b"NULL", b":", b".", b"infinity"],
+    );
     // A few values for all columns: a value of its own for each would take longer to make than to judge.
     let few = vec(proptest::option::weighted(0.9, value), 8);
     let param = damaged_text(&["1", "a", "{1,2}", "2024-02-29", "", "%a%", "1.5", "t"], TOKENS);
@@ -141,9 +229,18 @@ fn right_conditions_do_not_panic_on_rows_of_noise() {
     let filters: Vec<Filter> = texts().iter().filter_map(|text| Filter::compile(text, &[], &table).ok()).collect();
     assert!(filters.len() > SEEDS / 20, "only {} conditions are right", filters.len());
     let each = table.columns.iter().map(|column| {
-        let values = KINDS.iter().find(|kind| column.name.strip_suffix(['a', 'b']) == Some(kind.name)).map_or(&["1"][..], |kind| kind.values);
+        let values = KINDS
+            .iter()
+            .find(|kind| column.name.strip_suffix(['a', 'b']) == Some(kind.name))
+            .map_or(&["1"][..], |kind| kind.values);
         let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
-        proptest::option::weighted(0.9, damaged(&values, &[b"9", b"-", b"{", b"\"", b"\\", b"\0", b":", b"e9", b"\xff", b" BC", b" ", b"000000000"]))
+        proptest::option::weighted(
+            0.9,
+            damaged(
+                &values,
+                &[b"9", b"-", b"{", b"\"", b"\\", b"\0", b":", b"e9", b"\xff", b" BC", b" ", b"000000000"],
+            ),
+        )
     });
     let row = each.collect::<Vec<_>>();
     fuzz(60, row, |row| {

@@ -35,7 +35,8 @@ where
 {
     let seed = Random::seed();
     println!("PLUE_TEST_SEED={seed}");
-    let config = Config { cases: times(usual), failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..Config::default() };
+    let config =
+        Config { cases: times(usual), failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..Config::default() };
     if let Err(error) = TestRunner::new(config).run(&inputs, target) {
         panic!("PLUE_TEST_SEED={seed}: {error}");
     }

@@ -24,7 +24,20 @@ const MESSAGES: &[&[u8]] = &[
 ];
 
 const TOKENS: &[&[u8]] = &[
-    b"\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\0", b"\xff\xff", b"t", b"n", b"u", b"b", b"N", b"K", b"O", b"\0\0\0\x01",
+    b"\0",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b"\x80\0\0\0",
+    b"\0\0\0\0",
+    b"\xff\xff",
+    b"t",
+    b"n",
+    b"u",
+    b"b",
+    b"N",
+    b"K",
+    b"O",
+    b"\0\0\0\x01",
 ];
 
 #[test]

@@ -22,9 +22,43 @@ const TABLES: &str = "CREATE TABLE items (id int PRIMARY KEY, value text, \"A b\
 const PARAMETERS: &[(&str, &[&str])] = &[
     (
         "table",
-        &["items", "public.items", "odd", "odd", "\"My \"\"Table\"", "seen", "bare", "nope", "pg_catalog.pg_class", "a.b.c", "\"", "", "é", "x\0y", "items;", "ITEMS"],
+        &[
+            "items",
+            "public.items",
+            "odd",
+            "odd",
+            "\"My \"\"Table\"",
+            "seen",
+            "bare",
+            "nope",
+            "pg_catalog.pg_class",
+            "a.b.c",
+            "\"",
+            "",
+            "é",
+            "x\0y",
+            "items;",
+            "ITEMS",
+        ],
     ),
-    ("offset", &["-1", "-1", "-1", "now", "0_0", "0_inf", "123_4", "18446744073709551615_18446744073709551615", "1_-1", "x", "", "-1 ", "99999999999999999999_0"]),
+    (
+        "offset",
+        &[
+            "-1",
+            "-1",
+            "-1",
+            "now",
+            "0_0",
+            "0_inf",
+            "123_4",
+            "18446744073709551615_18446744073709551615",
+            "1_-1",
+            "x",
+            "",
+            "-1 ",
+            "99999999999999999999_0",
+        ],
+    ),
     ("handle", &["", "x", "123-456", "9999999999999999999999-1", "../../etc/passwd", "é\n", "\0", "a/b"]),
     ("live", &["true", "false", "", "0", "x"]),
     ("live_sse", &["true", "false", "x"]),
@@ -34,14 +68,34 @@ const PARAMETERS: &[(&str, &[&str])] = &[
     ("queryable_columns", &["id", "id,value", "nope", ""]),
     ("replica", &["full", "default", "x"]),
     ("log", &["full", "changes_only", "x"]),
-    ("where", &["id > 5", "value = 'x1'", "id = $1", "value LIKE $1 AND id < $2", "1", "true", "1 x 1", "now() = now()", "id IN (SELECT id FROM items)", "'", "(((", "\0", "id = 1/0"]),
+    (
+        "where",
+        &[
+            "id > 5",
+            "value = 'x1'",
+            "id = $1",
+            "value LIKE $1 AND id < $2",
+            "1",
+            "true",
+            "1 x 1",
+            "now() = now()",
+            "id IN (SELECT id FROM items)",
+            "'",
+            "(((",
+            "\0",
+            "id = 1/0",
+        ],
+    ),
     ("params", &["{\"1\":\"x\"}", "[\"x\"]", "x", "{}", "{\"1\":1}", "{\"1\":null}", "[", "{\"2\":\"x\"}"]),
     ("params[1]", &["1", "x", "", "\0", "é"]),
     ("params[2]", &["2", "{1,2}"]),
     ("params[0]", &["2"]),
     ("params[a][b]", &["2"]),
     ("params[9999999999999999999999]", &["2"]),
-    ("subset__where", &["id > 5", "id = $1", "nope = 1", "1", "'", "id IN (SELECT id FROM items)", "true; DROP TABLE items"]),
+    (
+        "subset__where",
+        &["id > 5", "id = $1", "nope = 1", "1", "'", "id IN (SELECT id FROM items)", "true; DROP TABLE items"],
+    ),
     ("subset__params", &["{\"1\":\"5\"}", "[\"5\"]", "x"]),
     ("subset__params[1]", &["5", "x"]),
     ("subset__limit", &["1", "0", "-1", "x", "99999999999999999999"]),
@@ -55,25 +109,84 @@ const PARAMETERS: &[(&str, &[&str])] = &[
 ];
 
 const PATHS: &[&str] = &[
-    "/v1/shape/", "//v1//shape", "/v1/health", "/", "/v1", "/v1/shape/x", "/nope",
-    "/v1/../v1/shape", "/v1/shape%2f", "/%76%31/shape", "/v1/shape;x=1", "/%00", "/%ff", "/v1/%E2%82%AC", "/V1/SHAPE", "/..%2f..%2fetc",
+    "/v1/shape/",
+    "//v1//shape",
+    "/v1/health",
+    "/",
+    "/v1",
+    "/v1/shape/x",
+    "/nope",
+    "/v1/../v1/shape",
+    "/v1/shape%2f",
+    "/%76%31/shape",
+    "/v1/shape;x=1",
+    "/%00",
+    "/%ff",
+    "/v1/%E2%82%AC",
+    "/V1/SHAPE",
+    "/..%2f..%2fetc",
 ];
 
-const METHODS: &[&str] = &["GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "POST", "POST", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH", "TRACE", "PROPFIND", "X"];
+const METHODS: &[&str] = &[
+    "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "POST", "POST", "POST", "DELETE", "HEAD", "OPTIONS", "PUT",
+    "PATCH", "TRACE", "PROPFIND", "X",
+];
 
 const HEADERS: &[&str] = &[
-    "Accept: text/event-stream", "Accept-Encoding: gzip, br", "If-None-Match: \"a:b:c\"", "If-None-Match: *", "If-None-Match: \u{1}", "Origin: http://localhost", "Origin: null",
-    "Cookie: a=b", "Authorization: Bearer x", "Authorization: é", "X-Forwarded-For: ::1", "Range: bytes=0-1", "Expect: 100-continue", "Upgrade: websocket", "Content-Type: application/json",
-    "Content-Type: application/x-www-form-urlencoded", "Content-Type: multipart/form-data; boundary=x", "Content-Type: \"", "Content-Encoding: gzip",
-    "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: x", "Cache-Control: no-cache", "Accept: ", "Electric-Protocol-Version: 9",
+    "Accept: text/event-stream",
+    "Accept-Encoding: gzip, br",
+    "If-None-Match: \"a:b:c\"",
+    "If-None-Match: *",
+    "If-None-Match: \u{1}",
+    "Origin: http://localhost",
+    "Origin: null",
+    "Cookie: a=b",
+    "Authorization: Bearer x",
+    "Authorization: é",
+    "X-Forwarded-For: ::1",
+    "Range: bytes=0-1",
+    "Expect: 100-continue",
+    "Upgrade: websocket",
+    "Content-Type: application/json",
+    "Content-Type: application/x-www-form-urlencoded",
+    "Content-Type: multipart/form-data; boundary=x",
+    "Content-Type: \"",
+    "Content-Encoding: gzip",
+    "Access-Control-Request-Method: GET",
+    "Access-Control-Request-Headers: x",
+    "Cache-Control: no-cache",
+    "Accept: ",
+    "Electric-Protocol-Version: 9",
 ];
 
 const BODIES: &[&str] = &[
-    "", "{}", "[]", "null", "x", "{", "{\"where\":\"id > 5\"}", "{\"where\":\"id = $1\",\"params\":{\"1\":\"5\"}}", "{\"where\":1}", "{\"params\":[1]}",
-    "{\"subset\":{\"where\":\"id > 5\",\"limit\":1}}", "{\"subset\":{\"where\":\"id = $1\",\"params\":{\"1\":\"5\"},\"order_by\":\"id\"}}", "{\"subset\":[]}", "{\"subset\":null}",
-    "{\"where\":\"id > 5\",\"limit\":10,\"offset\":1,\"order_by\":\"id DESC\"}", "{\"limit\":-1}", "{\"limit\":1e99}", "{\"limit\":\"x\"}", "{\"order_by\":\"random()\"}",
-    "where=id%3D1&params[1]=2", "{\"table\":\"items\",\"offset\":\"-1\"}", "{\"where\":\"\\ud800\"}", "{\"where\":\"\\u0000\"}", "[[[[[[[[[[[[[[[[[[[[",
-    "{\"columns\":[\"id\"]}", "{\"columns\":\"id\",\"where\":null}", "{\"where_expr\":{\"$\":1}}",
+    "",
+    "{}",
+    "[]",
+    "null",
+    "x",
+    "{",
+    "{\"where\":\"id > 5\"}",
+    "{\"where\":\"id = $1\",\"params\":{\"1\":\"5\"}}",
+    "{\"where\":1}",
+    "{\"params\":[1]}",
+    "{\"subset\":{\"where\":\"id > 5\",\"limit\":1}}",
+    "{\"subset\":{\"where\":\"id = $1\",\"params\":{\"1\":\"5\"},\"order_by\":\"id\"}}",
+    "{\"subset\":[]}",
+    "{\"subset\":null}",
+    "{\"where\":\"id > 5\",\"limit\":10,\"offset\":1,\"order_by\":\"id DESC\"}",
+    "{\"limit\":-1}",
+    "{\"limit\":1e99}",
+    "{\"limit\":\"x\"}",
+    "{\"order_by\":\"random()\"}",
+    "where=id%3D1&params[1]=2",
+    "{\"table\":\"items\",\"offset\":\"-1\"}",
+    "{\"where\":\"\\ud800\"}",
+    "{\"where\":\"\\u0000\"}",
+    "[[[[[[[[[[[[[[[[[[[[",
+    "{\"columns\":[\"id\"]}",
+    "{\"columns\":\"id\",\"where\":null}",
+    "{\"where_expr\":{\"$\":1}}",
 ];
 
 /// A request that is HTTP whatever is in it; and the same damaged, which need not be answered.
@@ -91,8 +204,16 @@ fn encoded(text: &str) -> String {
 fn value(random: &mut Random, texts: &[&str]) -> String {
     let mut text = random.pick(texts).to_owned();
     for _ in 0..random.below(8).saturating_sub(5) {
-        let at = (0..=text.len()).filter(|at| text.is_char_boundary(*at)).nth(random.below(text.chars().count() + 1)).unwrap_or_default();
-        text.insert_str(at, random.pick(&["'", "\"", "\\", "\0", "%", "é", "😀", "(", ")", "{", "]", "$1", " ", "-", "9", ";", "a", "\n", ","]));
+        let at = (0..=text.len())
+            .filter(|at| text.is_char_boundary(*at))
+            .nth(random.below(text.chars().count() + 1))
+            .unwrap_or_default();
+        text.insert_str(
+            at,
+            random.pick(&[
+                "'", "\"", "\\", "\0", "%", "é", "😀", "(", ")", "{", "]", "$1", " ", "-", "9", ";", "a", "\n", ",",
+            ]),
+        );
     }
     text
 }
@@ -103,7 +224,10 @@ fn request(random: &mut Random, generator: &mut Generator) -> Request {
     for name in ["table", "offset"] {
         if !random.one_in(12) {
             let (_, texts) = PARAMETERS.iter().find(|(own, _)| *own == name).expect("a parameter");
-            query.push(format!("{name}={}", encoded(&if random.one_in(3) { value(random, texts) } else { texts[0].to_owned() })));
+            query.push(format!(
+                "{name}={}",
+                encoded(&if random.one_in(3) { value(random, texts) } else { texts[0].to_owned() })
+            ));
         }
     }
     for _ in 0..random.below(6).saturating_sub(1) {
@@ -113,7 +237,8 @@ fn request(random: &mut Random, generator: &mut Generator) -> Request {
     if random.one_in(4) {
         let condition = generator.condition().condition();
         query.push(format!("table=odd&where={}", encoded(&condition.ours)));
-        let params = condition.params.iter().enumerate().map(|(at, value)| format!("params[{}]={}", at + 1, encoded(value)));
+        let params =
+            condition.params.iter().enumerate().map(|(at, value)| format!("params[{}]={}", at + 1, encoded(value)));
         query.extend(params);
     }
     if random.one_in(20) {
@@ -125,7 +250,8 @@ fn request(random: &mut Random, generator: &mut Generator) -> Request {
     let headers = format!("{}Content-Length: {}\r\n", headers.replace("Expect: 100-continue\r\n", ""), body.len());
     let path = if random.one_in(6) { random.pick(PATHS) } else { "/v1/shape" };
     let target = format!("{path}?{}", query.join("&"));
-    let head = format!("{} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n", random.pick(METHODS));
+    let head =
+        format!("{} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n", random.pick(METHODS));
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(body.as_bytes());
     // Header values of other bytes than these are no HTTP.
@@ -213,7 +339,11 @@ async fn no_request_is_answered_with_500_and_none_stops_the_engine() {
     client.batch_execute("INSERT INTO items VALUES (1000, 'after')").await.expect("an insert");
     eventually(PATIENCE, "the change of a row", async || {
         let more = shape.get(&[("handle", &first.handle()), ("offset", &first.offset())]).await;
-        if more.status == 200 && more.text().contains("after") { Ok(()) } else { Err(format!("{} {}", more.status, more.text())) }
+        if more.status == 200 && more.text().contains("after") {
+            Ok(())
+        } else {
+            Err(format!("{} {}", more.status, more.text()))
+        }
     })
     .await;
 }

@@ -278,7 +278,14 @@ async fn c234_an_unknown_column_is_told_with_its_place() {
 async fn c235_functions_of_the_session_are_refused() {
     let scene = Scene::new().await;
     scene.refused_with("value = now()::text", "unknown or unsupported function now/0").await;
-    for filter in ["n = random()", "value = current_user", "d = current_date", "tz < current_timestamp", "d = 'today'", "tz < 'now'"] {
+    for filter in [
+        "n = random()",
+        "value = current_user",
+        "d = current_date",
+        "tz < current_timestamp",
+        "d = 'today'",
+        "tz < 'now'",
+    ] {
         scene.refused(filter).await;
     }
 }
@@ -323,7 +330,16 @@ async fn c239_a_second_statement_is_refused() {
 #[actix_rt::test]
 async fn c240_other_clauses_are_refused() {
     let scene = Scene::new().await;
-    for clause in ["ORDER BY 1", "GROUP BY id", "LIMIT 1", "OFFSET 1", "HAVING true", "UNION SELECT 1", "FOR UPDATE", "WINDOW w AS ()"] {
+    for clause in [
+        "ORDER BY 1",
+        "GROUP BY id",
+        "LIMIT 1",
+        "OFFSET 1",
+        "HAVING true",
+        "UNION SELECT 1",
+        "FOR UPDATE",
+        "WINDOW w AS ()",
+    ] {
         scene.refused(&format!("true {clause}")).await;
     }
     assert_eq!(scene.refused("true ORDER BY 1").await, "malformed query ending with SQL clauses");
@@ -369,7 +385,11 @@ async fn c243_other_subqueries_than_in_are_refused() {
 async fn c244_the_same_filter_written_otherwise_is_the_same_shape() {
     let scene = Scene::new().await;
     let handle = scene.ask("id > 1 AND value LIKE 'y%'", &[]).await.is(200).handle();
-    for same in ["id>1 and value like 'y%'", "  ID > 1\n\tAND\n  value  LIKE  'y%' ", "id > /* c */ 1 AND value LIKE 'y%' -- end"] {
+    for same in [
+        "id>1 and value like 'y%'",
+        "  ID > 1\n\tAND\n  value  LIKE  'y%' ",
+        "id > /* c */ 1 AND value LIKE 'y%' -- end",
+    ] {
         assert_eq!(scene.ask(same, &[]).await.is(200).handle(), handle, "{same}");
     }
     assert_ne!(scene.ask("id > 2 AND value LIKE 'y%'", &[]).await.is(200).handle(), handle);

@@ -5,6 +5,7 @@
 
 mod array;
 mod function;
+mod grammar;
 mod literal;
 mod operator;
 mod overload;
@@ -111,6 +112,14 @@ impl Resolver<'_> {
                 let sign = if *negated { "!~~" } else { "~~" };
                 self.like(sign, value, pattern, Place { left: value, sign: "LIKE" })
             }
+            Expr::Like { negated, any: false, expr: value, pattern, escape_char: Some(escape) } => {
+                let sign = if *negated { "!~~" } else { "~~" };
+                self.like_escape(sign, value, pattern, escape, Place { left: value, sign: "LIKE" })
+            }
+            Expr::ILike { negated, any: false, expr: value, pattern, escape_char: Some(escape) } => {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.like_escape(sign, value, pattern, escape, Place { left: value, sign: "ILIKE" })
+            }
             Expr::Like { negated, any: true, expr: value, pattern, escape_char: None }
                 if matches!(pattern.as_ref(), Expr::Nested(_)) =>
             {
@@ -150,6 +159,11 @@ impl Resolver<'_> {
                 self.special_call(expr, "overlay", &given)
             }
             Expr::Function(function) => self.function(expr, function),
+            Expr::AtTimeZone { timestamp, time_zone } => self.at_time_zone(timestamp, time_zone),
+            Expr::Extract { field, expr: inner, .. } => self.extract(self.tokens.start(expr), field, inner),
+            Expr::Ceil { expr: inner, field } => self.ceil_or_floor(expr, "ceil", inner, field),
+            Expr::Floor { expr: inner, field } => self.ceil_or_floor(expr, "floor", inner, field),
+            Expr::Interval(interval) => self.interval(expr, interval),
             Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(expr, operand.as_deref(), conditions, else_result.as_deref())
             }
@@ -163,7 +177,7 @@ impl Resolver<'_> {
         let exact = match name.quote_style {
             Some(_) => name.value.clone(),
             None if is_reserved(&name.value) => {
-                return Err(error_at(at, "SQLValueFunction is not supported in this context"));
+                return Err(refusal::value_function(at, &name.value));
             }
             None => name.value.to_ascii_lowercase(),
         };
