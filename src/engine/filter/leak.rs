@@ -24,6 +24,7 @@ pub fn never_fails(condition: &Node) -> bool {
             | Kind::IsNull { .. }
             | Kind::IsBool { .. } => true,
             Kind::Cast { value, .. } => always_fits(value.ty, node.ty),
+            Kind::Quantified { function, .. } => ["=", "<>", "<", "<=", ">", ">="].contains(&function.name),
             // Divisions, numbers that are too large, patterns that end in an escape, ...
             _ => false,
         };

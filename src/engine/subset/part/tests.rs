@@ -99,6 +99,7 @@ fn a_filter_that_can_fail_sees_only_rows_of_the_shape() {
         ("n::int2 = 1", true),
         ("value::int4 = 1", true),
         ("(n, value) > (1, 'a')", false),
+        ("n = ANY('{1,2}')", false),
         ("CASE WHEN n = 0 THEN false ELSE 1 / n = 1 END", true),
     ] {
         let encoded: String = filter.bytes().map(|byte| format!("%{byte:02X}")).collect();
