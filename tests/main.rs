@@ -4,8 +4,13 @@
 
 mod agent_state;
 mod commands;
+#[path = "protocol/conditions.rs"]
+mod conditions;
 mod engine;
 mod faults;
 mod filter;
+mod fuzz;
+mod language;
+mod protocol;
 mod replication;
 mod support;

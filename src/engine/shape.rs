@@ -13,7 +13,7 @@ use super::filter::Filter;
 use super::log::Log;
 use super::snapshot::Snapshot;
 use super::tables::Table;
-use crate::shape::{Handle, Lsn, Replica};
+use crate::shape::{Handle, LogMode, Lsn, Replica};
 
 /// What a shape shows: one table, a condition, columns, and how much of old rows.
 #[derive(Debug, Clone)]
@@ -24,6 +24,7 @@ pub struct Definition {
     /// Positions of the selected columns in the table, in order of name.
     pub columns: Vec<usize>,
     pub replica: Replica,
+    pub log: LogMode,
     identity: Arc<str>,
 }
 
@@ -45,6 +46,9 @@ pub struct Stored {
     pub condition: Option<(String, Vec<String>)>,
     pub selection: Selection,
     pub full_replica: bool,
+    /// Absent in catalogues of versions that knew full logs only.
+    #[serde(default)]
+    pub changes_only: bool,
 }
 
 impl Definition {
@@ -54,14 +58,15 @@ impl Definition {
         condition: Option<Condition>,
         selection: Selection,
         replica: Replica,
+        log: LogMode,
     ) -> Option<Self> {
         let columns = selection.positions(&table)?;
         let key: Vec<&str> = table.key.iter().map(|at| table.columns[*at].name.as_str()).collect();
         let filter = condition.as_ref().map(|condition| condition.filter.sql());
         let inner = condition.iter().flat_map(|condition| condition.filter.tables()).map(|table| table.oid);
         let inner: Vec<u32> = inner.collect();
-        let identity = format!("{:?}", (table.oid, &table.name, key, filter, inner, &selection, replica));
-        Some(Self { columns, identity: identity.into(), table, condition, selection, replica })
+        let identity = format!("{:?}", (table.oid, &table.name, key, filter, inner, &selection, replica, log));
+        Some(Self { columns, identity: identity.into(), table, condition, selection, replica, log })
     }
 
     /// Two definitions are the same shape if and only if these texts are equal (protocol, 7.1).
@@ -111,6 +116,7 @@ impl Definition {
             condition: self.condition.as_ref().map(|condition| (condition.text.clone(), condition.params.clone())),
             selection: self.selection.clone(),
             full_replica: self.replica == Replica::Full,
+            changes_only: self.log == LogMode::ChangesOnly,
         }
     }
 }
@@ -139,7 +145,8 @@ impl Stored {
             }
         };
         let replica = if self.full_replica { Replica::Full } else { Replica::Default };
-        Definition::new(table, condition, self.selection, replica)
+        let log = if self.changes_only { LogMode::ChangesOnly } else { LogMode::Full };
+        Definition::new(table, condition, self.selection, replica, log)
     }
 }
 

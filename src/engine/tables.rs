@@ -29,6 +29,13 @@ impl Table {
         self.columns.iter().position(|column| column.name == name)
     }
 
+    /// Its rows as `FROM` names them.
+    ///
+    /// ONLY: the stream tells of each child of an inheritance tree as a table of its own.
+    pub fn rows(&self) -> String {
+        format!("ONLY {}", self.name.quoted())
+    }
+
     /// Whether another layout has these columns by name, with the same types.
     pub fn has_same_columns<'a>(&self, other: &Self, positions: impl IntoIterator<Item = &'a usize>) -> bool {
         positions.into_iter().all(|at| {
@@ -38,13 +45,6 @@ impl Table {
                 (found.type_oid, found.type_modifier) == (column.type_oid, column.type_modifier)
             })
         })
-    }
-
-    /// What a query reads its rows from.
-    ///
-    /// `ONLY`: the stream tells of each child of an inheritance tree as a table of its own.
-    pub fn from(&self) -> String {
-        format!("ONLY {}", self.name.quoted())
     }
 }
 

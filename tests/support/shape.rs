@@ -63,6 +63,7 @@ pub struct Headers {
     pub last: Option<bool>,
     pub key_change_to: Option<String>,
     pub key_change_from: Option<String>,
+    pub snapshot_mark: Option<u64>,
     pub control: Option<String>,
     pub global_last_seen_lsn: Option<String>,
     pub xmin: Option<String>,
@@ -111,7 +112,9 @@ impl Engine {
         // What is named last wins.
         let settings: Vec<_> = usual.iter().chain(settings).copied().collect();
         let binary = Binary::start(&["engine"], &settings).await;
-        let engine = Self { binary, http: awc::Client::builder().timeout(PATIENCE).finish() };
+        // Less than the server keeps a connection: a test that was busy for longer must not take up a closed one.
+        let connector = awc::Connector::new().conn_keep_alive(Duration::from_secs(2));
+        let engine = Self { binary, http: awc::Client::builder().connector(connector).timeout(PATIENCE).finish() };
         // A new slot waits for every transaction that is open in the cluster, also those of other tests.
         let health = format!("{}/v1/health", engine.binary.url());
         eventually(PATIENCE, "an active engine", async || match engine.http.get(&health).send().await {

@@ -1,14 +1,17 @@
 //! Evaluates a typed tree on one row, with SQL's three values: `None` is NULL.
 
+mod array;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use regex::Regex;
 
 use super::catalog::arguments::Arguments;
 use super::catalog::casts::Convert;
 use super::catalog::{Body, Function, Outcome};
 use super::decimal::NoResult;
-use super::functions::convert::trim;
+use super::functions::convert::{trim, vanishes};
 use super::tree::{Comparison, Kind, List, Node};
 use super::types::Type;
 use super::value::{Failure, Value};
@@ -53,6 +56,11 @@ pub fn evaluate<'a>(node: &'a Node, row: &'a [Option<Bytes>]) -> Outcome<'a> {
             let found = contains(list, value, row)?;
             Ok(found.map(|found| Value::Bool(found != *negated)))
         }
+        Kind::Matches { function, arguments, regex } => matches(function, arguments, regex, row),
+        Kind::Quantified { all, function, value, array } => array::quantified(*all, function, value, array, row),
+        Kind::Array(list) => array::construct(node.ty, list, row),
+        Kind::Element { array, indexes } => array::element(node.ty, array, indexes, row),
+        Kind::Slice { array, bounds } => array::slice(array, bounds, row),
         Kind::Case { branches, otherwise } => {
             for (condition, result) in branches {
                 if truth(evaluate(condition, row)?)? == Some(true) {
@@ -102,6 +110,18 @@ fn call<'a>(function: &'a Function, arguments: &'a [Node], result: Type, row: &'
     match function.body {
         Body::Run(run) => run(&mut given),
         Body::Compare(_) | Body::Missing => Err(Failure),
+    }
+}
+
+fn matches<'a>(function: &Function, arguments: &'a [Node], regex: &Regex, row: &'a [Option<Bytes>]) -> Outcome<'a> {
+    let Some(value) = arguments.first() else { return Err(Failure) };
+    match evaluate(value, row)? {
+        None => Ok(None),
+        Some(Value::Text(text)) => {
+            let text = std::str::from_utf8(&text).map_err(|_| Failure)?;
+            Ok(Some(Value::Bool(regex.is_match(text) != function.name.starts_with('!'))))
+        }
+        Some(_) => Err(Failure),
     }
 }
 
@@ -198,6 +218,8 @@ fn cast<'a>(by: Convert, value: &'a Node, to: Type, row: &'a [Option<Bytes>]) ->
         let text = row.get(*position).ok_or(Failure)?;
         return Ok(text.as_ref().map(|text| Value::Text(Cow::Borrowed(text.as_ref()))));
     }
-    let Some(read) = evaluate(value, row)? else { return Ok(None) };
-    by(read, value.ty, to).map(Some)
+    match evaluate(value, row)? {
+        Some(read) if !vanishes(&read, to) => by(read, value.ty, to).map(Some),
+        _ => Ok(None),
+    }
 }

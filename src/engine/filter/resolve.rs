@@ -3,10 +3,13 @@
 //! Literals and parameters start without a type and take it from their first use. What has no columns in it is calculated
 //! here, so that its errors show when the shape is requested.
 
+mod array;
 mod function;
+mod grammar;
 mod literal;
 mod operator;
 mod overload;
+mod pattern;
 mod refusal;
 mod rows;
 mod subquery;
@@ -120,7 +123,58 @@ impl Resolver<'_> {
                 let sign = if *negated { "!~~" } else { "~~" };
                 self.like(sign, value, pattern, Place { left: value, sign: "LIKE" })
             }
+            Expr::Like { negated, any: false, expr: value, pattern, escape_char: Some(escape) } => {
+                let sign = if *negated { "!~~" } else { "~~" };
+                self.like_escape(sign, value, pattern, escape, Place { left: value, sign: "LIKE" })
+            }
+            Expr::ILike { negated, any: false, expr: value, pattern, escape_char: Some(escape) } => {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.like_escape(sign, value, pattern, escape, Place { left: value, sign: "ILIKE" })
+            }
+            Expr::Like { negated, any: true, expr: value, pattern, escape_char: None }
+                if matches!(pattern.as_ref(), Expr::Nested(_)) =>
+            {
+                let sign = if *negated { "!~~" } else { "~~" };
+                self.quantified(false, value, sign, pattern, Place { left: value, sign: "LIKE" })
+            }
+            Expr::ILike { negated, any: true, expr: value, pattern, escape_char: None }
+                if matches!(pattern.as_ref(), Expr::Nested(_)) =>
+            {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.quantified(false, value, sign, pattern, Place { left: value, sign: "ILIKE" })
+            }
+            Expr::ILike { negated, any: false, expr: value, pattern, escape_char: None } => {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.like(sign, value, pattern, Place { left: value, sign: "ILIKE" })
+            }
+            Expr::AnyOp { left, compare_op, right, .. } => {
+                let sign = array::sign_of(compare_op);
+                self.quantified(false, left, &sign, right, Place { left, sign: &compare_op.to_string() })
+            }
+            Expr::AllOp { left, compare_op, right } => {
+                let sign = array::sign_of(compare_op);
+                self.quantified(true, left, &sign, right, Place { left, sign: &compare_op.to_string() })
+            }
+            Expr::Array(array) if array.named => self.array(expr, array, None),
+            Expr::CompoundFieldAccess { root, access_chain } => self.subscripts(expr, root, access_chain),
+            Expr::Substring { expr: text, substring_from, substring_for, shorthand, .. } => {
+                self.substring(expr, *shorthand, text, substring_from.as_deref(), substring_for.as_deref())
+            }
+            Expr::Trim { trim_where, trim_what, expr: text, trim_characters } => {
+                self.trim(expr, *trim_where, trim_what.as_deref(), text, trim_characters.as_deref())
+            }
+            Expr::Position { expr: what, r#in } => self.special_call(expr, "position", &[r#in, what]),
+            Expr::Overlay { expr: text, overlay_what, overlay_from, overlay_for } => {
+                let given = [Some(text), Some(overlay_what), Some(overlay_from), overlay_for.as_ref()];
+                let given: Vec<&Expr> = given.into_iter().flatten().map(Box::as_ref).collect();
+                self.special_call(expr, "overlay", &given)
+            }
             Expr::Function(function) => self.function(expr, function),
+            Expr::AtTimeZone { timestamp, time_zone } => self.at_time_zone(timestamp, time_zone),
+            Expr::Extract { field, expr: inner, .. } => self.extract(self.tokens.start(expr), field, inner),
+            Expr::Ceil { expr: inner, field } => self.ceil_or_floor(expr, "ceil", inner, field),
+            Expr::Floor { expr: inner, field } => self.ceil_or_floor(expr, "floor", inner, field),
+            Expr::Interval(interval) => self.interval(expr, interval),
             Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(expr, operand.as_deref(), conditions, else_result.as_deref())
             }
@@ -134,7 +188,7 @@ impl Resolver<'_> {
         let exact = match name.quote_style {
             Some(_) => name.value.clone(),
             None if is_reserved(&name.value) => {
-                return Err(error_at(at, "SQLValueFunction is not supported in this context"));
+                return Err(refusal::value_function(at, &name.value));
             }
             None => name.value.to_ascii_lowercase(),
         };

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::decimal::Decimal;
+use super::functions::array as arrays;
 use super::types::Type;
-use super::{interval, moment};
+use super::{array, interval, json, moment};
 
 /// One value that is not NULL. Strings borrow from the row.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +19,7 @@ pub enum Value<'a> {
     Float(f64),
     Numeric(Decimal<'a>),
     /// Strings, and types whose text order is their order: `uuid`, `bytea` in hexadecimal; enums by their label; `timetz`, which
-    /// is only tested for NULL.
+    /// is only tested for NULL; `json`, as it was written.
     Text(Cow<'a, [u8]>),
     /// Days from 2000-01-01.
     Date(i32),
@@ -27,6 +28,10 @@ pub enum Value<'a> {
     /// Microseconds from 2000-01-01 00:00, in UTC for `timestamptz`.
     Timestamp(i64),
     Interval(Interval),
+    /// The output form of an array, and the type of its elements.
+    Array(Type, Cow<'a, [u8]>),
+    /// The output form.
+    Jsonb(Cow<'a, [u8]>),
 }
 
 /// A span of time. A month has no fixed number of days, and a day none of hours.
@@ -38,6 +43,14 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// Greater than every other, from Postgres 17 on.
+    pub const INFINITE: Interval = Interval { months: i32::MAX, days: i32::MAX, micros: i64::MAX };
+    pub const NEGATIVE_INFINITE: Interval = Interval { months: i32::MIN, days: i32::MIN, micros: i64::MIN };
+
+    pub fn is_infinite(self) -> bool {
+        self == Self::INFINITE || self == Self::NEGATIVE_INFINITE
+    }
+
     /// What Postgres compares: microseconds, a month being 30 days and a day 24 hours.
     pub fn span(self) -> i128 {
         let days = i128::from(self.months) * 30 + i128::from(self.days);
@@ -65,9 +78,16 @@ impl<'a> Value<'a> {
             Type::Float4 => read_float(text, true).map(Value::Float),
             Type::Float8 => read_float(text, false).map(Value::Float),
             Type::Numeric => Decimal::read(text).map(Value::Numeric),
-            Type::Text | Type::Varchar | Type::Bpchar | Type::Name | Type::Uuid | Type::Bytea | Type::Enum(_) => {
-                Some(Value::Text(Cow::Borrowed(text)))
-            }
+            Type::Text
+            | Type::Varchar
+            | Type::Bpchar
+            | Type::Name
+            | Type::Uuid
+            | Type::Bytea
+            | Type::Enum(_)
+            | Type::Json => Some(Value::Text(Cow::Borrowed(text))),
+            Type::Jsonb => Some(Value::Jsonb(Cow::Borrowed(text))),
+            Type::Array(_) => ty.element().map(|element| Value::Array(element, Cow::Borrowed(text))),
             Type::Date => moment::read_date(text).map(Value::Date),
             Type::Time => moment::read_time(text).map(Value::Time),
             Type::Timestamp => moment::read_timestamp(text, false).map(Value::Timestamp),
@@ -93,14 +113,17 @@ impl<'a> Value<'a> {
             Type::Text | Type::Varchar | Type::Bpchar => Some(owned(text)),
             Type::Name => Some(owned(truncate(text, NAME_BYTES))),
             Type::Uuid => parse_uuid(text).map(|text| Value::Text(Cow::Owned(text))),
-            Type::Date => moment::read_date(trimmed.as_bytes()).map(Value::Date),
-            Type::Time => moment::read_time(trimmed.as_bytes()).map(Value::Time),
-            Type::Timestamp => moment::read_timestamp(trimmed.as_bytes(), false).map(Value::Timestamp),
-            Type::Timestamptz => moment::read_timestamp(trimmed.as_bytes(), true).map(Value::Timestamp),
+            Type::Date => moment::input::date(trimmed).map(Value::Date),
+            Type::Time => moment::input::time(trimmed).map(Value::Time),
+            Type::Timestamp => moment::input::timestamp(trimmed, false).map(Value::Timestamp),
+            Type::Timestamptz => moment::input::timestamp(trimmed, true).map(Value::Timestamp),
             Type::Interval => interval::parse(trimmed).map(Value::Interval),
             Type::Bytea => parse_bytea(text).map(|text| Value::Text(Cow::Owned(text))),
             // A label that does not exist fails in the snapshot query.
             Type::Enum(_) => Some(owned(text)),
+            Type::Array(_) => arrays::parse(ty.element()?, text),
+            Type::Json => json::scan::is_valid(text.as_bytes()).then(|| owned(text)),
+            Type::Jsonb => json::tree::normal(text.as_bytes()).ok().map(|text| Value::Jsonb(Cow::Owned(text))),
             _ => None,
         }
     }
@@ -113,7 +136,9 @@ impl<'a> Value<'a> {
             Value::Int(value) => value.to_string(),
             Value::Float(value) => print_float(*value, ty),
             Value::Numeric(value) => value.print(),
-            Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Value::Text(text) | Value::Array(_, text) | Value::Jsonb(text) => {
+                String::from_utf8_lossy(text).into_owned()
+            }
             Value::Date(days) => moment::print_date(*days),
             Value::Time(micros) => moment::print_time(*micros),
             Value::Timestamp(micros) => moment::print_timestamp(*micros, ty == Type::Timestamptz),
@@ -132,6 +157,8 @@ impl<'a> Value<'a> {
             Value::Time(micros) => Value::Time(micros),
             Value::Timestamp(micros) => Value::Timestamp(micros),
             Value::Interval(interval) => Value::Interval(interval),
+            Value::Array(ty, text) => Value::Array(ty, Cow::Owned(text.into_owned())),
+            Value::Jsonb(text) => Value::Jsonb(Cow::Owned(text.into_owned())),
         }
     }
 
@@ -147,6 +174,8 @@ impl<'a> Value<'a> {
             Value::Time(micros) => Value::Time(*micros),
             Value::Timestamp(micros) => Value::Timestamp(*micros),
             Value::Interval(interval) => Value::Interval(*interval),
+            Value::Array(ty, text) => Value::Array(*ty, Cow::Borrowed(text.as_ref())),
+            Value::Jsonb(text) => Value::Jsonb(Cow::Borrowed(text.as_ref())),
         }
     }
 
@@ -164,6 +193,13 @@ impl<'a> Value<'a> {
             (Value::Date(_) | Value::Timestamp(_), Value::Date(_) | Value::Timestamp(_)) => {
                 self.micros().cmp(&other.micros())
             }
+            (Value::Array(ty, left), Value::Array(_, right)) => {
+                let read = |text| array::Array::read(text).ok_or(Failure);
+                array::compare::compare(*ty, &read(left)?, &read(right)?)?
+            }
+            // Which of two that differ comes first is never asked.
+            (Value::Jsonb(left), Value::Jsonb(right)) if json::compare::equal(left, right)? => Ordering::Equal,
+            (Value::Jsonb(_), Value::Jsonb(_)) => Ordering::Less,
             _ => return Err(Failure),
         })
     }
@@ -228,16 +264,54 @@ fn parse_float(ty: Type, text: &str) -> Option<f64> {
     (value.is_finite() && !lost).then_some(value)
 }
 
+/// The shortest digits from which every reader gets this float again, whatever it rounds halves to; as Postgres prints it.
 fn print_float(value: f64, ty: Type) -> String {
     if value.is_nan() {
-        "NaN".into()
+        return "NaN".into();
     } else if value.is_infinite() {
-        if value > 0.0 { "Infinity".into() } else { "-Infinity".into() }
-    } else if ty == Type::Float4 {
-        format!("{:e}", value as f32)
-    } else {
-        format!("{value:e}")
+        return if value > 0.0 { "Infinity".into() } else { "-Infinity".into() };
     }
+    let size = value.abs();
+    let (printed, most) = match ty {
+        _ if size == 0.0 => ("0e0".into(), 1),
+        Type::Float4 => {
+            let reads = |text: &str| text.parse::<f32>().is_ok_and(|read| f64::from(read) == size);
+            (nearest(size, reads, format!("{:e}", size as f32)), 6)
+        }
+        _ => (nearest(size, |text| text.parse::<f64>().is_ok_and(|read| read == size), format!("{size:e}")), 15),
+    };
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    let (mantissa, exponent) = printed.split_once('e').unwrap_or((&printed, "0"));
+    let exponent = exponent.parse::<i32>().unwrap_or_default();
+    if !(-4..most).contains(&exponent) {
+        let sign_of_exponent = if exponent < 0 { '-' } else { '+' };
+        return format!("{sign}{mantissa}e{sign_of_exponent}{:02}", exponent.abs());
+    }
+    let digits = mantissa.replace('.', "");
+    let places = (digits.len() as i32 - 1 - exponent).max(0) as usize;
+    let padded = format!("{digits:0<width$}", width = (exponent + 1).max(1) as usize);
+    let padded = format!("{padded:0>width$}", width = places + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - places);
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction}")
+}
+
+/// The nearest number with as many digits as `shortest` has, or with more if that lies exactly between two floats: Postgres
+/// does not count on halves being rounded to even.
+fn nearest(value: f64, reads: impl Fn(&str) -> bool, shortest: String) -> String {
+    let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let longer = (digits..18).map(|digits| format!("{value:.*e}", digits - 1));
+    let mut candidates = longer.clone().take(1).chain([shortest]).chain(longer.skip(1));
+    candidates.find(|candidate| is_inside(candidate, &reads)).unwrap_or_else(|| format!("{value:e}"))
+}
+
+/// Whether numbers a little above and below are read as the same float.
+fn is_inside(candidate: &str, reads: &impl Fn(&str) -> bool) -> bool {
+    let (mantissa, exponent) = candidate.split_once('e').unwrap_or((candidate, "0"));
+    let digits = mantissa.replace('.', "");
+    let exponent = exponent.parse::<i64>().unwrap_or_default() - (digits.len() as i64 - 1) - 30;
+    let below = digits.parse::<u64>().unwrap_or_default().saturating_sub(1);
+    reads(&format!("{digits}{:030}e{exponent}", 1)) && reads(&format!("{below}{}e{exponent}", "9".repeat(30)))
 }
 
 /// A unique beginning of true, false, yes, no, on, off, or a bit.

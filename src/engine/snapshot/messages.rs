@@ -53,7 +53,7 @@ impl<'a> Messages<'a> {
         let conditions = positions.map(|position| format!("({}) IS TRUE", position.sql()));
         let list = columns.chain(conditions).collect::<Vec<_>>().join(", ");
         let condition = definition.condition.as_ref().map(|condition| format!(" WHERE {}", condition.filter.sql()));
-        format!("COPY (SELECT {list} FROM {}{}) TO STDOUT", table.from(), condition.unwrap_or_default())
+        format!("COPY (SELECT {list} FROM {}{}) TO STDOUT", table.rows(), condition.unwrap_or_default())
     }
 
     /// Writes the message of one line of that query, up to where more headers may follow; `None` if the line is not one.

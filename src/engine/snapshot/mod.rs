@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 pub use copy::fields;
 pub use mark::{Mark, widen};
 pub use messages::Messages;
-pub use take::{Context, begin, failure, flush_target, rejoin, take};
+pub use take::{Context, begin, connection, failure, rejoin, slow, take, wait_for_flush};
 
 /// Why a shape has no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,20 @@ impl Snapshot {
         self.chunk(u64::MAX).await.map(drop)
     }
 
+    /// Waits until Postgres reads the rows, or the snapshot is known not to come.
+    pub async fn begun(&self) {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.state.lock();
+                if state.mark.is_some() || state.outcome.is_some() {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
     /// As [`Snapshot::chunk`], without waiting.
     pub fn find(&self, number: u64) -> Option<Result<Chunk, Failure>> {
         let state = self.state.lock();
@@ -109,8 +123,28 @@ impl Snapshot {
         self.state.lock().mark.clone()
     }
 
+    /// Waits until it is known which transactions the snapshot contains: the log has, or will have, all others.
+    ///
+    /// # Errors
+    /// The snapshot could not be made.
+    pub async fn joined(&self) -> Result<Mark, Failure> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.state.lock();
+                match (&state.mark, &state.outcome) {
+                    (_, Some(Err(failure))) => return Err(failure.clone()),
+                    (Some(mark), _) => return Ok(mark.clone()),
+                    (None, _) => {}
+                }
+            }
+            changed.await;
+        }
+    }
+
     fn set_mark(&self, mark: Mark) {
         self.state.lock().mark = Some(mark);
+        self.changed.notify_waiters();
     }
 
     /// Lets readers see the chunks up to these ends, which are synced.

@@ -20,8 +20,8 @@ use crate::engine::replication::OUTPUT_SETTINGS;
 use crate::engine::shape::{Files, Shape};
 use crate::engine::subquery::{Count, Join, Key, repair};
 use crate::engine::tables::Table;
-use crate::shape::Lsn;
 use crate::shape::control::snapshot_end;
+use crate::shape::{LogMode, Lsn};
 
 /// Rows are written to the file in pieces of this size.
 const WRITE_BYTES: usize = 1 << 20;
@@ -73,14 +73,14 @@ async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -
     // Whatever ends this early, the connection is not used again in the middle of a transaction.
     client.spoiled = true;
     loop {
-        let (mark, read) = begin(&client, &shape.definition.table).await?;
+        let (mark, seen) = begin(&client, &shape.definition.table).await?;
         let verdict = match shape.definition.has_subqueries() {
-            true => join_with_subqueries(context, shape, &client, &mark, read, false).await?,
+            true => join_with_subqueries(context, shape, &client, &mark, seen, false).await?,
             false => context.collector.snapshot_taken(shape.number, mark.clone()).await?,
         };
         if verdict == Verdict::Accepted {
             shape.snapshot.set_mark(mark);
-            wait_for_flush(&client, read, deadline).await?;
+            wait_for_flush(&client, seen, deadline).await?;
             return Ok(client);
         }
         // A transaction that the stream has shown already is not visible yet: Postgres makes a commit
@@ -105,7 +105,7 @@ async fn join_with_subqueries(
         counts.push((count.number, count_values(client, &count).await?));
     }
     let news = if repair { repair::news(client, mark, &context.files, shape).await? } else { Vec::new() };
-    let join = Join { mark: mark.clone(), read: flush_target(read), counts, news };
+    let join = Join { mark: mark.clone(), read: read, counts, news };
     context.collector.join(shape.number, join).await
 }
 
@@ -148,7 +148,8 @@ fn unexpected_row() -> Failure {
     Failure::Unexpected("a row of COPY does not have the columns asked for".into())
 }
 
-async fn connection(connections: &Connections) -> Result<Connection<'_>, Failure> {
+/// A connection of the pool.
+pub async fn connection(connections: &Connections) -> Result<Connection<'_>, Failure> {
     connections.get().await.map_err(|error| match error {
         bb8::RunError::User(error) => failure(&error),
         bb8::RunError::TimedOut => {
@@ -157,7 +158,11 @@ async fn connection(connections: &Connections) -> Result<Connection<'_>, Failure
     })
 }
 
-/// Starts the transaction; returns what it sees, and a position that everything it sees lies before.
+/// Starts a transaction that reads `table`; returns what it sees, and a position that lies after all of that, and that
+/// the stream comes to even if nothing more is written.
+///
+/// # Errors
+/// The table is not the one that it was, or cannot be read.
 pub async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
     let mut begin = String::from("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;");
     // For this transaction alone: behind a pooler the next one may be on another session.
@@ -175,7 +180,7 @@ pub async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failur
     let unexpected = |error: String| Failure::Unexpected(error);
     let mark = row.get::<_, &str>(0).parse::<Mark>().map_err(|error| unexpected(error.to_string()))?;
     let read = row.get::<_, &str>(1).parse::<Lsn>().map_err(|error| unexpected(error.to_string()))?;
-    Ok((mark, read))
+    Ok((mark, flush_target(read)))
 }
 
 /// Copies the rows into the shape's file and returns where its chunks end.
@@ -188,6 +193,9 @@ async fn copy_rows(
 ) -> Result<Vec<u64>, Failure> {
     let mut messages = Messages::new(shape);
     let mut file = ChunkedFile::create(path, context.chunk_bytes).await?;
+    if shape.definition.log == LogMode::ChangesOnly {
+        return file.finish(shape).await;
+    }
     let rows = timeout_at(deadline, client.copy_out(&messages.query())).await;
     let rows = rows.map_err(|_| slow(context.timeout))?.map_err(|error| failure(&error))?;
     pin_mut!(rows);
@@ -208,18 +216,16 @@ async fn copy_rows(
             shape.snapshot.show(&file.chunk_ends);
         }
     }
-    let mark = shape.snapshot.mark().unwrap_or(Mark { xmin: 0, xmax: 0, xip: Vec::new() });
-    file.message(&snapshot_end(mark.xmin, mark.xmax, &mark.xip)).await?;
-    file.close().await
+    file.finish(shape).await
 }
 
 /// Waits until Postgres has on disk what the snapshot saw: with `synchronous_commit=off` a crash could
-/// otherwise take back rows that readers have been shown.
-async fn wait_for_flush(client: &Client, read: Lsn, deadline: Instant) -> Result<(), Failure> {
+/// otherwise take back rows that readers have been shown. `seen` is the position that [`begin`] gave.
+pub async fn wait_for_flush(client: &Client, seen: Lsn, deadline: Instant) -> Result<(), Failure> {
     loop {
         let row = client.query_one("SELECT pg_current_wal_flush_lsn()::text", &[]).await;
         let row = row.map_err(|error| failure(&error))?;
-        if row.get::<_, &str>(0).parse::<Lsn>().is_ok_and(|flushed| flushed >= flush_target(read)) {
+        if row.get::<_, &str>(0).parse::<Lsn>().is_ok_and(|flushed| flushed >= seen) {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -243,7 +249,8 @@ pub fn flush_target(read: Lsn) -> Lsn {
     }
 }
 
-fn slow(limit: Duration) -> Failure {
+/// A query that Postgres does not answer in time.
+pub fn slow(limit: Duration) -> Failure {
     Failure::Retry(format!(
         "Snapshot query took too long to return data (cancelled after {}ms). An index on the columns of the filter would make it fast",
         limit.as_millis()
@@ -321,7 +328,10 @@ impl ChunkedFile {
         self.file.sync_data().await.map_err(|error| disk(&error))
     }
 
-    async fn close(mut self) -> Result<Vec<u64>, Failure> {
+    /// Ends the snapshot of `shape`, and returns where its chunks end.
+    async fn finish(mut self, shape: &Shape) -> Result<Vec<u64>, Failure> {
+        let mark = shape.snapshot.mark().unwrap_or(Mark { xmin: 0, xmax: 0, xip: Vec::new() });
+        self.message(&snapshot_end(mark.xmin, mark.xmax, &mark.xip)).await?;
         if self.in_chunk > 0 {
             self.close_chunk();
         }

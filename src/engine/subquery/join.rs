@@ -46,7 +46,7 @@ impl Count {
         let name = |column: &Compared| quote_identifier(&self.table.columns[column.position].name);
         let columns = self.columns.iter().map(name).collect::<Vec<_>>().join(", ");
         let condition = self.condition.as_ref().map(|sql| format!(" WHERE {sql}")).unwrap_or_default();
-        format!("COPY (SELECT {columns}, count(*) FROM {}{condition} GROUP BY {columns}) TO STDOUT", self.table.from())
+        format!("COPY (SELECT {columns}, count(*) FROM {}{condition} GROUP BY {columns}) TO STDOUT", self.table.rows())
     }
 }
 

@@ -10,7 +10,7 @@ use super::node::{Node, Row};
 use crate::engine::collector::Collector;
 use crate::engine::filter::Position;
 use crate::engine::pool::{Connection, Connections};
-use crate::engine::snapshot::{Failure, Mark, begin, failure, fields, flush_target};
+use crate::engine::snapshot::{Failure, Mark, begin, failure, fields};
 use crate::engine::tables::{Table, quote_literal};
 use crate::shape::{Lsn, quote_identifier};
 
@@ -53,7 +53,7 @@ impl Order {
         let sql = format!(
             "COPY (SELECT {} FROM {} WHERE {}) TO STDOUT",
             columns.join(", "),
-            table.from(),
+            table.rows(),
             condition(node, asked)
         );
         Self { node: node.number, round: node.round, sql, table: table.clone(), earlier }
@@ -159,5 +159,5 @@ async fn read_with(client: &mut Connection<'_>, order: &Order) -> Result<Arrived
         rows.push(row.into_iter().map(|field| field.map(bytes::Bytes::copy_from_slice)).collect());
     }
     client.batch_execute("COMMIT").await.map_err(|error| failure(&error))?;
-    Ok(Arrived { mark, read: flush_target(read), rows })
+    Ok(Arrived { mark, read, rows })
 }

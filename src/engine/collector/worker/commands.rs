@@ -41,7 +41,9 @@ impl Worker {
                     .await?;
             }
             Command::Finish(shape, chunk_ends, reply) => {
-                if !self.taps.contains_key(&shape.number) && !self.graph.has(shape.number) {
+                // It may have been deleted before it was registered.
+                let known = self.taps.contains_key(&shape.number) || self.graph.has(shape.number);
+                if !known || shape.log.has_ended() {
                     let _ = reply.send(Err(Failure::Changed));
                     return Ok(());
                 }
@@ -51,6 +53,9 @@ impl Worker {
                 });
             }
             Command::End(shape) => self.end(shape.number)?,
+            Command::Shown(reply) => {
+                let _ = reply.send(self.earlier.clone());
+            }
             Command::Visible(mark) => self.earlier.retain(|xid| !mark.contains(*xid)),
             Command::Seen(tables, since) => {
                 for seen in tables {

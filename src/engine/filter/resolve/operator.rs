@@ -30,7 +30,11 @@ impl Resolver<'_> {
             }
             Err(NotChosen::NoneFits) => return Err(self.no_operator(&left, &right, place)),
         };
+        if let Some(ty) = chosen.arguments.first() {
+            self.check_order(chosen.function, *ty, place)?;
+        }
         let node = self.apply(chosen, vec![left, right])?.ok_or_else(|| no_operator(self.at(place)))?;
+        let node = self.compiled(node, place)?;
         self.fold_at(node, place)
     }
 
@@ -75,7 +79,7 @@ impl Resolver<'_> {
         self.infix(sign.sign(), left, right, place)
     }
 
-    fn fold_at(&self, node: Node, place: Place<'_>) -> Resolved<Node> {
+    pub(super) fn fold_at(&self, node: Node, place: Place<'_>) -> Resolved<Node> {
         // The position is needed, and found, only if it fails.
         self.fold(node, 0).map_err(|error| {
             let message = error.message.split_once(": ").map_or("", |(_, message)| message);
@@ -109,6 +113,7 @@ impl Resolver<'_> {
         };
         match (chosen.function.body, chosen.arguments.as_slice()) {
             (Body::Compare(_), [left_to, right_to]) => {
+                self.check_order(chosen.function, *left_to, place)?;
                 Ok((self.coerce(left, *left_to)?, self.coerce(right, *right_to)?))
             }
             _ => Err(no_operator(self.at(place))),
@@ -126,17 +131,52 @@ impl Resolver<'_> {
         self.fold_at(Node::new(Type::Bool, node), place).map(Operand::from)
     }
 
+    /// Postgres' grammar makes comparisons of it too. SYMMETRIC takes the bounds in both orders.
     pub(super) fn between(&mut self, value: &Expr, low: &Expr, high: &Expr, negated: bool) -> Resolved {
         let place = Place { left: value, sign: "BETWEEN" };
+        let symmetric = self.tokens.is_symmetric(value);
         let value = self.operand(value)?;
         self.check_copies(&value, 2, place)?;
         let (low, high) = (self.operand(low)?, self.operand(high)?);
+        if !symmetric {
+            return self.within(value, low, high, negated, place).map(Operand::from);
+        }
+        self.check_copies(&value, 4, place)?;
+        self.check_copies(&low, 2, place)?;
+        self.check_copies(&high, 2, place)?;
+        let one = self.within(value.clone(), low.clone(), high.clone(), negated, place)?;
+        let other = self.within(value, high, low, negated, place)?;
+        Ok(connect(negated, vec![one, other]).into())
+    }
+
+    fn within(
+        &mut self,
+        value: Operand,
+        low: Operand,
+        high: Operand,
+        negated: bool,
+        place: Place<'_>,
+    ) -> Resolved<Node> {
         let (first, second) = match negated {
             false => (Comparison::GreaterOrEqual, Comparison::LessOrEqual),
             true => (Comparison::Less, Comparison::Greater),
         };
         let both = vec![self.compare(first, value.clone(), low, place)?, self.compare(second, value, high, place)?];
-        Ok(connect(!negated, both).into())
+        Ok(connect(!negated, both))
+    }
+
+    /// `value LIKE pattern ESCAPE escape`: the pattern is rewritten for a backslash.
+    pub(super) fn like_escape(
+        &mut self,
+        sign: &str,
+        value: &Expr,
+        pattern: &Expr,
+        escape: &Expr,
+        place: Place<'_>,
+    ) -> Resolved {
+        let (value, pattern, escape) = (self.operand(value)?, self.operand(pattern)?, self.operand(escape)?);
+        let pattern = self.call(self.at(place), "like_escape", vec![pattern, escape])?;
+        self.infix(sign, value, pattern, place).map(Operand::from)
     }
 
     pub(super) fn like(&mut self, sign: &str, value: &Expr, pattern: &Expr, place: Place<'_>) -> Resolved {

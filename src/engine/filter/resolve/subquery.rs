@@ -96,7 +96,7 @@ impl<'a> Resolver<'a> {
         let names = names.collect::<Vec<_>>().join(", ");
         let filter = condition.map(|condition| Filter::of(condition, table)).transpose()?.map(Arc::new);
         let condition = filter.as_ref().map(|filter| format!(" WHERE {}", filter.sql())).unwrap_or_default();
-        let sql = format!("SELECT {names} FROM {}{condition}", table.from());
+        let sql = format!("SELECT {names} FROM {}{condition}", table.rows());
         Ok(Subquery { table: Arc::clone(table), columns, filter, sql })
     }
 }
