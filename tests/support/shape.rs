@@ -97,7 +97,9 @@ impl Engine {
         // What is named last wins.
         let settings: Vec<_> = usual.iter().chain(settings).copied().collect();
         let binary = Binary::start(&["engine"], &settings).await;
-        let engine = Self { binary, http: awc::Client::builder().timeout(PATIENCE).finish() };
+        // Less than the server keeps a connection: a test that was busy for longer must not take up a closed one.
+        let connector = awc::Connector::new().conn_keep_alive(Duration::from_secs(2));
+        let engine = Self { binary, http: awc::Client::builder().connector(connector).timeout(PATIENCE).finish() };
         // A new slot waits for every transaction that is open in the cluster, also those of other tests.
         let health = format!("{}/v1/health", engine.binary.url());
         eventually(PATIENCE, "an active engine", async || match engine.http.get(&health).send().await {
