@@ -8,7 +8,7 @@ const SESSION = 'ses_one';
 const PATH = `/v1/sessions/${SESSION}/messages`;
 const shape = { table: 'parts', where: 'session_id = $1', params: { 1: SESSION } };
 const CHANGES = 5;
-/** What the client says of a shape that has gone, before there is another, and of the first answer that a cache still has of it. */
+/** What the client may say of a shape that has gone before there is another, and of an answer that the cache still has of it. */
 const warnings = [/409 response without a shape handle/, /[Ss]tale cached response/];
 
 scenario('c280 readers behind a cache converge, and a change is fetched once for all of them', { warnings }, async (service) => {
@@ -36,7 +36,7 @@ scenario('c280 readers behind a cache converge, and a change is fetched once for
     }
     assert.equal(new Set(live.map(({ url }) => url)).size, CHANGES);
 
-    // The old first answer may still be kept for an hour, and the new reader is given it.
+    // The cache still has the old first answer, for an hour; nobody goes round in circles over it.
     const asked = readers.map((reader) => reader.requests.length);
     await service.transact('TRUNCATE parts');
     await Promise.all(readers.map((reader) => reader.until('the fresh start', () => reader.refetches > 0)));

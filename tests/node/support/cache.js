@@ -71,7 +71,7 @@ export class Cache {
     process.once('exit', this.#endWithUs);
     const answers = async () => {
       assert(!this.#hasEnded(), `nginx ended at once: ${this.#log}`);
-      return fetch(`${this.url}/v1/health`).then(({ ok }) => ok, () => false);
+      return fetch(`${this.url}/health`).then(({ ok }) => ok, () => false);
     };
     await eventually('an answer through the cache', answers, { seen: () => this.#log });
   }
