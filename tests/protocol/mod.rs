@@ -23,6 +23,7 @@ mod secret;
 mod server;
 mod snapshot;
 mod sse;
+mod subsets;
 mod table;
 mod values;
 mod waits;
