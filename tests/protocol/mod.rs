@@ -10,6 +10,7 @@
 mod admission;
 mod changes;
 mod columns;
+mod conditions;
 mod deletion;
 mod endpoints;
 mod filters;

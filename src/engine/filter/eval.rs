@@ -1,8 +1,11 @@
 //! Evaluates a typed tree on one row, with SQL's three values: `None` is NULL.
 
+mod array;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use regex::Regex;
 
 use super::catalog::arguments::Arguments;
 use super::catalog::casts::Convert;
@@ -51,6 +54,11 @@ pub fn evaluate<'a>(node: &'a Node, row: &'a [Option<Bytes>]) -> Outcome<'a> {
             let found = contains(list, value, row)?;
             Ok(found.map(|found| Value::Bool(found != *negated)))
         }
+        Kind::Matches { function, arguments, regex } => matches(function, arguments, regex, row),
+        Kind::Quantified { all, function, value, array } => array::quantified(*all, function, value, array, row),
+        Kind::Array(list) => array::construct(node.ty, list, row),
+        Kind::Element { array, indexes } => array::element(node.ty, array, indexes, row),
+        Kind::Slice { array, bounds } => array::slice(array, bounds, row),
         Kind::Case { branches, otherwise } => {
             for (condition, result) in branches {
                 if truth(evaluate(condition, row)?)? == Some(true) {
@@ -100,6 +108,18 @@ fn call<'a>(function: &'a Function, arguments: &'a [Node], result: Type, row: &'
     match function.body {
         Body::Run(run) => run(&mut given),
         Body::Compare(_) | Body::Missing => Err(Failure),
+    }
+}
+
+fn matches<'a>(function: &Function, arguments: &'a [Node], regex: &Regex, row: &'a [Option<Bytes>]) -> Outcome<'a> {
+    let Some(value) = arguments.first() else { return Err(Failure) };
+    match evaluate(value, row)? {
+        None => Ok(None),
+        Some(Value::Text(text)) => {
+            let text = std::str::from_utf8(&text).map_err(|_| Failure)?;
+            Ok(Some(Value::Bool(regex.is_match(text) != function.name.starts_with('!'))))
+        }
+        Some(_) => Err(Failure),
     }
 }
 

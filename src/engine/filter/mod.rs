@@ -9,17 +9,20 @@
 //! What is not surely the same as in Postgres is refused when the shape is requested. Sessions that run the SQL have
 //! `TimeZone=UTC` and `DateStyle=ISO`. Strings are ordered by code point, in the SQL by `COLLATE "C"`.
 
+mod array;
 mod catalog;
 mod decimal;
 mod eval;
 mod functions;
 mod index;
 mod interval;
+mod json;
 mod key;
 mod leak;
 mod like;
 mod moment;
 mod parse;
+mod posix;
 mod print;
 mod resolve;
 mod tree;

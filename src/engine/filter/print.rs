@@ -44,15 +44,51 @@ impl Printer<'_> {
                 self.sql.push_str(")::");
                 self.sql.push_str(&node.ty.to_string());
             }
-            Kind::Call { function, arguments } => self.call(function, arguments),
+            Kind::Call { function, arguments } | Kind::Matches { function, arguments, .. } => {
+                self.call(function, arguments);
+            }
+            Kind::Quantified { all, function, value, array } => self.quantified(*all, function, value, array),
+            Kind::Array(list) => {
+                self.sql.push_str("ARRAY[");
+                for (index, node) in list.iter().enumerate() {
+                    self.sql.push_str(if index == 0 { "" } else { ", " });
+                    self.node(node);
+                }
+                self.sql.push(']');
+            }
+            Kind::Element { array, indexes } => {
+                self.sql.push_str("((");
+                self.node(array);
+                self.sql.push(')');
+                for index in indexes {
+                    self.sql.push('[');
+                    self.node(index);
+                    self.sql.push(']');
+                }
+                self.sql.push(')');
+            }
+            Kind::Slice { array, bounds } => {
+                self.sql.push_str("((");
+                self.node(array);
+                self.sql.push(')');
+                for (low, high) in bounds {
+                    self.sql.push('[');
+                    low.iter().for_each(|low| self.node(low));
+                    // Apart: two colons would be a cast.
+                    self.sql.push_str(" : ");
+                    high.iter().for_each(|high| self.node(high));
+                    self.sql.push(']');
+                }
+                self.sql.push(')');
+            }
             Kind::Compare(comparison, left, right) => {
                 let ordered = comparison.orders() && self.orders_by_bytes;
-                let by_bytes = left.ty.is_string() && (ordered || collations_may_differ(left, right));
+                let by_bytes = left.ty.is_collatable() && (ordered || collations_may_differ(left, right));
                 self.infix(left, comparison.sign(), right, by_bytes);
             }
             Kind::Distinct { negated, left, right } => {
                 let sign = if *negated { "IS NOT DISTINCT FROM" } else { "IS DISTINCT FROM" };
-                self.infix(left, sign, right, left.ty.is_string() && collations_may_differ(left, right));
+                self.infix(left, sign, right, left.ty.is_collatable() && collations_may_differ(left, right));
             }
             Kind::In { negated, value, list } => {
                 self.sql.push('(');
@@ -86,7 +122,7 @@ impl Printer<'_> {
             Kind::NullIf(left, right) => {
                 self.sql.push_str("NULLIF(");
                 self.node(left);
-                self.by_bytes(left.ty.is_string() && collations_may_differ(left, right));
+                self.by_bytes(left.ty.is_collatable() && collations_may_differ(left, right));
                 self.sql.push_str(", ");
                 self.node(right);
                 self.sql.push(')');
@@ -96,8 +132,8 @@ impl Printer<'_> {
                 for (index, (left, right)) in pairs.iter().enumerate() {
                     self.sql.push_str(if index == 0 { "" } else { ", " });
                     self.node(left);
-                    let by_bytes = self.orders_by_bytes || collations_may_differ(left, right);
-                    self.by_bytes(left.ty.is_string() && by_bytes);
+                    let ordered = comparison.orders() && self.orders_by_bytes;
+                    let by_bytes = left.ty.is_collatable() && (ordered || collations_may_differ(left, right));
                 }
                 self.sql.push_str(") ");
                 self.sql.push_str(comparison.sign());
@@ -157,13 +193,13 @@ impl Printer<'_> {
 
     /// A call or an operator, with the collation of its first string argument.
     fn call(&mut self, function: &Function, arguments: &[Node]) {
-        let strings = || arguments.iter().filter(|node| node.ty.is_string());
+        let strings = || arguments.iter().filter(|node| node.ty.is_collatable());
         let wanted = match function.collation {
             Collation::Free => false,
             Collation::Known => strings().filter(|node| !node.is_constant()).count() > 1,
             Collation::Bytes => true,
         };
-        let collated = if wanted { arguments.iter().position(|node| node.ty.is_string()) } else { None };
+        let collated = if wanted { arguments.iter().position(|node| node.ty.is_collatable()) } else { None };
         match arguments {
             [value] if function.is_operator() => {
                 self.sql.push('(');
@@ -197,13 +233,29 @@ impl Printer<'_> {
         }
     }
 
+    fn quantified(&mut self, all: bool, function: &Function, value: &Node, array: &Node) {
+        let by_bytes = match function.collation {
+            Collation::Free => false,
+            Collation::Known => collations_may_differ(value, array),
+            Collation::Bytes => true,
+        };
+        self.sql.push('(');
+        self.node(value);
+        self.by_bytes(by_bytes && value.ty.is_collatable());
+        self.sql.push(' ');
+        self.sql.push_str(function.name);
+        self.sql.push_str(if all { " ALL (" } else { " ANY (" });
+        self.node(array);
+        self.sql.push_str("))");
+    }
+
     fn arguments(&mut self, name: &str, list: &[Node], by_bytes: bool) {
         self.sql.push_str(name);
         self.sql.push('(');
         for (index, node) in list.iter().enumerate() {
             self.sql.push_str(if index == 0 { "" } else { ", " });
             self.node(node);
-            self.by_bytes(by_bytes && index == 0 && node.ty.is_string());
+            self.by_bytes(by_bytes && index == 0 && node.ty.is_collatable());
         }
         self.sql.push(')');
     }

@@ -3,10 +3,12 @@
 //! Literals and parameters start without a type and take it from their first use. What has no columns in it is calculated
 //! here, so that its errors show when the shape is requested.
 
+mod array;
 mod function;
 mod literal;
 mod operator;
 mod overload;
+mod pattern;
 mod refusal;
 mod rows;
 
@@ -108,6 +110,44 @@ impl Resolver<'_> {
             Expr::Like { negated, any: false, expr: value, pattern, escape_char: None } => {
                 let sign = if *negated { "!~~" } else { "~~" };
                 self.like(sign, value, pattern, Place { left: value, sign: "LIKE" })
+            }
+            Expr::Like { negated, any: true, expr: value, pattern, escape_char: None }
+                if matches!(pattern.as_ref(), Expr::Nested(_)) =>
+            {
+                let sign = if *negated { "!~~" } else { "~~" };
+                self.quantified(false, value, sign, pattern, Place { left: value, sign: "LIKE" })
+            }
+            Expr::ILike { negated, any: true, expr: value, pattern, escape_char: None }
+                if matches!(pattern.as_ref(), Expr::Nested(_)) =>
+            {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.quantified(false, value, sign, pattern, Place { left: value, sign: "ILIKE" })
+            }
+            Expr::ILike { negated, any: false, expr: value, pattern, escape_char: None } => {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.like(sign, value, pattern, Place { left: value, sign: "ILIKE" })
+            }
+            Expr::AnyOp { left, compare_op, right, .. } => {
+                let sign = array::sign_of(compare_op);
+                self.quantified(false, left, &sign, right, Place { left, sign: &compare_op.to_string() })
+            }
+            Expr::AllOp { left, compare_op, right } => {
+                let sign = array::sign_of(compare_op);
+                self.quantified(true, left, &sign, right, Place { left, sign: &compare_op.to_string() })
+            }
+            Expr::Array(array) if array.named => self.array(expr, array, None),
+            Expr::CompoundFieldAccess { root, access_chain } => self.subscripts(expr, root, access_chain),
+            Expr::Substring { expr: text, substring_from, substring_for, shorthand, .. } => {
+                self.substring(expr, *shorthand, text, substring_from.as_deref(), substring_for.as_deref())
+            }
+            Expr::Trim { trim_where, trim_what, expr: text, trim_characters } => {
+                self.trim(expr, *trim_where, trim_what.as_deref(), text, trim_characters.as_deref())
+            }
+            Expr::Position { expr: what, r#in } => self.special_call(expr, "position", &[r#in, what]),
+            Expr::Overlay { expr: text, overlay_what, overlay_from, overlay_for } => {
+                let given = [Some(text), Some(overlay_what), Some(overlay_from), overlay_for.as_ref()];
+                let given: Vec<&Expr> = given.into_iter().flatten().map(Box::as_ref).collect();
+                self.special_call(expr, "overlay", &given)
             }
             Expr::Function(function) => self.function(expr, function),
             Expr::Case { operand, conditions, else_result, .. } => {

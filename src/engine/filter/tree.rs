@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 use hashbrown::HashSet;
+use regex::Regex;
 
 use super::catalog::Function;
 use super::catalog::casts::Convert;
@@ -45,6 +46,31 @@ pub enum Kind {
         negated: bool,
         value: Box<Node>,
         list: List,
+    },
+    /// A regular expression, compiled. The function's second argument is the pattern, a constant.
+    Matches {
+        function: &'static Function,
+        arguments: Vec<Node>,
+        regex: Regex,
+    },
+    /// `value operator ANY (array)`, or ALL.
+    Quantified {
+        all: bool,
+        function: &'static Function,
+        value: Box<Node>,
+        array: Box<Node>,
+    },
+    /// `ARRAY[a, b, ..]`; of arrays, one with a dimension more.
+    Array(Vec<Node>),
+    /// `array[i][j]..`.
+    Element {
+        array: Box<Node>,
+        indexes: Vec<Node>,
+    },
+    /// `array[a:b][c:d]..`.
+    Slice {
+        array: Box<Node>,
+        bounds: Vec<(Option<Node>, Option<Node>)>,
     },
     /// `CASE WHEN condition THEN result .. ELSE otherwise END`.
     Case {
@@ -175,9 +201,17 @@ impl Node {
             Kind::Compare(_, left, right) | Kind::NullIf(left, right) | Kind::Distinct { left, right, .. } => {
                 vec![left, right]
             }
-            Kind::Call { arguments: list, .. } | Kind::Coalesce(list) | Kind::Extreme { list, .. } => {
-                list.iter().collect()
+            Kind::Quantified { value, array, .. } => vec![value, array],
+            Kind::Element { array, indexes } => std::iter::once(array.as_ref()).chain(indexes).collect(),
+            Kind::Slice { array, bounds } => {
+                let bounds = bounds.iter().flat_map(|(low, high)| low.iter().chain(high));
+                std::iter::once(array.as_ref()).chain(bounds).collect()
             }
+            Kind::Call { arguments: list, .. }
+            | Kind::Matches { arguments: list, .. }
+            | Kind::Array(list)
+            | Kind::Coalesce(list)
+            | Kind::Extreme { list, .. } => list.iter().collect(),
             Kind::Case { branches, otherwise } => {
                 let branches = branches.iter().flat_map(|(condition, result)| [condition, result]);
                 branches.chain([otherwise.as_ref()]).collect()

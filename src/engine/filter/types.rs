@@ -197,6 +197,11 @@ impl Type {
         matches!(self, Type::Float4 | Type::Float8)
     }
 
+    /// Whether its values have a collation.
+    pub fn is_collatable(self) -> bool {
+        self.is_string() || self.element().is_some_and(Type::is_string)
+    }
+
     pub fn is_string(self) -> bool {
         self.category() == Category::String
     }

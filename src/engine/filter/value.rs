@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::decimal::Decimal;
+use super::functions::array as arrays;
 use super::types::Type;
-use super::{interval, moment};
+use super::{array, interval, json, moment};
 
 /// One value that is not NULL. Strings borrow from the row.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +19,7 @@ pub enum Value<'a> {
     Float(f64),
     Numeric(Decimal<'a>),
     /// Strings, and types whose text order is their order: `uuid`, `bytea` in hexadecimal; enums by their label; `timetz`, which
-    /// is only tested for NULL.
+    /// is only tested for NULL; `json`, as it was written.
     Text(Cow<'a, [u8]>),
     /// Days from 2000-01-01.
     Date(i32),
@@ -27,6 +28,10 @@ pub enum Value<'a> {
     /// Microseconds from 2000-01-01 00:00, in UTC for `timestamptz`.
     Timestamp(i64),
     Interval(Interval),
+    /// The output form of an array, and the type of its elements.
+    Array(Type, Cow<'a, [u8]>),
+    /// The output form.
+    Jsonb(Cow<'a, [u8]>),
 }
 
 /// A span of time. A month has no fixed number of days, and a day none of hours.
@@ -65,9 +70,16 @@ impl<'a> Value<'a> {
             Type::Float4 => read_float(text, true).map(Value::Float),
             Type::Float8 => read_float(text, false).map(Value::Float),
             Type::Numeric => Decimal::read(text).map(Value::Numeric),
-            Type::Text | Type::Varchar | Type::Bpchar | Type::Name | Type::Uuid | Type::Bytea | Type::Enum(_) => {
-                Some(Value::Text(Cow::Borrowed(text)))
-            }
+            Type::Text
+            | Type::Varchar
+            | Type::Bpchar
+            | Type::Name
+            | Type::Uuid
+            | Type::Bytea
+            | Type::Enum(_)
+            | Type::Json => Some(Value::Text(Cow::Borrowed(text))),
+            Type::Jsonb => Some(Value::Jsonb(Cow::Borrowed(text))),
+            Type::Array(_) => ty.element().map(|element| Value::Array(element, Cow::Borrowed(text))),
             Type::Date => moment::read_date(text).map(Value::Date),
             Type::Time => moment::read_time(text).map(Value::Time),
             Type::Timestamp => moment::read_timestamp(text, false).map(Value::Timestamp),
@@ -101,6 +113,9 @@ impl<'a> Value<'a> {
             Type::Bytea => parse_bytea(text).map(|text| Value::Text(Cow::Owned(text))),
             // A label that does not exist fails in the snapshot query.
             Type::Enum(_) => Some(owned(text)),
+            Type::Array(_) => arrays::parse(ty.element()?, text),
+            Type::Json => json::scan::is_valid(text.as_bytes()).then(|| owned(text)),
+            Type::Jsonb => json::tree::normal(text.as_bytes()).ok().map(|text| Value::Jsonb(Cow::Owned(text))),
             _ => None,
         }
     }
@@ -113,7 +128,9 @@ impl<'a> Value<'a> {
             Value::Int(value) => value.to_string(),
             Value::Float(value) => print_float(*value, ty),
             Value::Numeric(value) => value.print(),
-            Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Value::Text(text) | Value::Array(_, text) | Value::Jsonb(text) => {
+                String::from_utf8_lossy(text).into_owned()
+            }
             Value::Date(days) => moment::print_date(*days),
             Value::Time(micros) => moment::print_time(*micros),
             Value::Timestamp(micros) => moment::print_timestamp(*micros, ty == Type::Timestamptz),
@@ -132,6 +149,8 @@ impl<'a> Value<'a> {
             Value::Time(micros) => Value::Time(micros),
             Value::Timestamp(micros) => Value::Timestamp(micros),
             Value::Interval(interval) => Value::Interval(interval),
+            Value::Array(ty, text) => Value::Array(ty, Cow::Owned(text.into_owned())),
+            Value::Jsonb(text) => Value::Jsonb(Cow::Owned(text.into_owned())),
         }
     }
 
@@ -147,6 +166,8 @@ impl<'a> Value<'a> {
             Value::Time(micros) => Value::Time(*micros),
             Value::Timestamp(micros) => Value::Timestamp(*micros),
             Value::Interval(interval) => Value::Interval(*interval),
+            Value::Array(ty, text) => Value::Array(*ty, Cow::Borrowed(text.as_ref())),
+            Value::Jsonb(text) => Value::Jsonb(Cow::Borrowed(text.as_ref())),
         }
     }
 
@@ -164,6 +185,13 @@ impl<'a> Value<'a> {
             (Value::Date(_) | Value::Timestamp(_), Value::Date(_) | Value::Timestamp(_)) => {
                 self.micros().cmp(&other.micros())
             }
+            (Value::Array(ty, left), Value::Array(_, right)) => {
+                let read = |text| array::Array::read(text).ok_or(Failure);
+                array::compare::compare(*ty, &read(left)?, &read(right)?)?
+            }
+            // Which of two that differ comes first is never asked.
+            (Value::Jsonb(left), Value::Jsonb(right)) if json::compare::equal(left, right)? => Ordering::Equal,
+            (Value::Jsonb(_), Value::Jsonb(_)) => Ordering::Less,
             _ => return Err(Failure),
         })
     }

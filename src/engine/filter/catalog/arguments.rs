@@ -23,7 +23,8 @@ impl<'a> Arguments<'a> {
         self.values.get_mut(index).and_then(Option::take)
     }
 
-    fn get(&self, index: usize) -> Option<&Value<'a>> {
+    /// An argument; NULL is `None`.
+    pub fn get(&self, index: usize) -> Option<&Value<'a>> {
         self.values.get(index).and_then(Option::as_ref)
     }
 
@@ -52,9 +53,12 @@ impl<'a> Arguments<'a> {
         if let Some(Value::Numeric(value)) = self.get(index) { Ok(value) } else { Err(Failure) }
     }
 
-    /// The bytes of a string, or of a type that is kept as its text (`uuid`, `bytea`, `json`, an enum's label).
+    /// The bytes of a string, or of a type that is kept as its text (`uuid`, `bytea`, `json`, an enum's label, an array).
     pub fn bytes(&mut self, index: usize) -> Result<Cow<'a, [u8]>, Failure> {
-        if let Some(Value::Text(value)) = self.take(index) { Ok(value) } else { Err(Failure) }
+        match self.take(index) {
+            Some(Value::Text(value) | Value::Array(_, value) | Value::Jsonb(value)) => Ok(value),
+            _ => Err(Failure),
+        }
     }
 
     pub fn text(&self, index: usize) -> Result<&str, Failure> {

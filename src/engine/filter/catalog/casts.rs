@@ -2,7 +2,7 @@
 
 use super::super::types::{Category, Type};
 use super::super::value::{Failure, Value};
-use crate::engine::filter::functions::convert;
+use crate::engine::filter::functions::{array, convert, json};
 
 /// When a cast is used: each context includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,15 +96,15 @@ static CASTS: [Cast; 69] = [
     missing(Time, Timetz, Implicit),
     missing(Timetz, Time, Assignment),
     missing(Timestamptz, Timetz, Assignment),
-    missing(Json, Jsonb, Assignment),
-    missing(Jsonb, Json, Assignment),
-    missing(Jsonb, Bool, Explicit),
-    missing(Jsonb, Int2, Explicit),
-    missing(Jsonb, Int4, Explicit),
-    missing(Jsonb, Int8, Explicit),
-    missing(Jsonb, Float4, Explicit),
-    missing(Jsonb, Float8, Explicit),
-    missing(Jsonb, Numeric, Explicit),
+    cast(Json, Jsonb, Assignment, json::cast),
+    cast(Jsonb, Json, Assignment, json::cast),
+    cast(Jsonb, Bool, Explicit, json::scalar),
+    cast(Jsonb, Int2, Explicit, json::scalar),
+    cast(Jsonb, Int4, Explicit, json::scalar),
+    cast(Jsonb, Int8, Explicit, json::scalar),
+    cast(Jsonb, Float4, Explicit, json::scalar),
+    cast(Jsonb, Float8, Explicit, json::scalar),
+    cast(Jsonb, Numeric, Explicit, json::scalar),
 ];
 
 /// How Postgres converts one type to another in a context.
@@ -122,9 +122,7 @@ pub fn pathway(from: Type, to: Type, context: Context) -> Option<Pathway> {
         return (row.context <= context).then(|| row.run.map_or(Pathway::Missing, Pathway::Run));
     }
     if let (Some(from), Some(to)) = (from.element(), to.element()) {
-        let same = from == to;
-        // Element by element.
-        return if same { Some(Pathway::Missing) } else { pathway(from, to, context).map(|_| Pathway::Missing) };
+        return array::converts(from, to, context);
     }
     let to_string = to.category() == Category::String && context >= Assignment;
     let from_string = from.category() == Category::String && context >= Explicit;

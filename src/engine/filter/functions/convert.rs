@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::json;
 use crate::engine::filter::catalog::casts::Convert;
 use crate::engine::filter::decimal::Decimal;
 use crate::engine::filter::moment::{self, DAY, INFINITE_DATE, INFINITE_TIMESTAMP};
@@ -100,7 +101,7 @@ pub fn moment<'a>(value: Value<'a>, _: Type, to: Type) -> Converted<'a> {
 /// How a type becomes a string by its output function; `None` if we do not print it as Postgres does.
 pub fn to_text(from: Type) -> Option<Convert> {
     match from {
-        Type::Array(_) | Type::Json | Type::Jsonb | Type::Timetz => None,
+        Type::Timetz => None,
         _ => Some(|value, from, to| {
             let printed = Cow::Owned(value.print(from).into_bytes());
             Ok(Value::Text(if to == Type::Name { name(printed) } else { printed }))
@@ -117,6 +118,8 @@ pub fn from_text(to: Type) -> Option<Convert> {
             let text = std::str::from_utf8(&text).map_err(|_| Failure)?;
             Value::parse(to, text).ok_or(Failure)
         }),
+        Type::Json => Some(json::verbatim),
+        Type::Jsonb => Some(json::cast),
         _ => None,
     }
 }

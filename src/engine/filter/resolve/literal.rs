@@ -181,18 +181,32 @@ impl Resolver<'_> {
     /// `x::T` and `CAST(x AS T)`.
     pub(super) fn explicit_cast(&mut self, inner: &Expr, data_type: &DataType) -> Resolved {
         let to = self.named_type(self.tokens.start(inner), data_type)?;
-        let operand = self.operand(inner)?;
-        let operand = self.known(operand)?;
-        let from = operand.node.ty;
-        if from == Type::Unknown || from == to {
-            return self.coerce(operand, to).map(Operand::from);
+        let mut plain = inner;
+        while let Expr::Nested(nested) = plain {
+            plain = nested;
         }
-        let Some(by) = self.conversion(&operand.node, to, Context::Explicit) else {
+        if let (Expr::Array(array), Some(_)) = (plain, to.element())
+            && array.named
+        {
+            return self.array(plain, array, Some(to));
+        }
+        let operand = self.operand(inner)?;
+        let sign = self.tokens.after(inner, |token| token.to_string() == "::");
+        self.cast(Operand { at: if operand.at == 0 { sign } else { operand.at }, ..operand }, to, Context::Explicit)
+            .map(Operand::from)
+    }
+
+    /// Converts as far as the context allows.
+    pub(super) fn cast(&mut self, operand: Operand, to: Type, context: Context) -> Resolved<Node> {
+        let operand = self.known(operand)?;
+        let (from, at) = (operand.node.ty, operand.at);
+        if from == Type::Unknown || from == to {
+            return self.coerce(operand, to);
+        }
+        let Some(by) = self.conversion(&operand.node, to, context) else {
             let from = self.type_name(&operand.node);
-            let at = self.tokens.after(inner, |token| token.to_string() == "::");
             return Err(error_at(at, format_args!("unknown cast from type {from} to type {to}")));
         };
-        let at = operand.at;
-        self.fold(Node::new(to, Kind::Cast { by, value: Box::new(operand.node) }), at).map(Operand::from)
+        self.fold(Node::new(to, Kind::Cast { by, value: Box::new(operand.node) }), at)
     }
 }

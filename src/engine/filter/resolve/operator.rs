@@ -30,7 +30,11 @@ impl Resolver<'_> {
             }
             Err(NotChosen::NoneFits) => return Err(self.no_operator(&left, &right, place)),
         };
+        if let Some(ty) = chosen.arguments.first() {
+            self.check_order(chosen.function, *ty, place)?;
+        }
         let node = self.apply(chosen, vec![left, right])?.ok_or_else(|| no_operator(self.at(place)))?;
+        let node = self.compiled(node, place)?;
         self.fold_at(node, place)
     }
 
@@ -75,7 +79,7 @@ impl Resolver<'_> {
         self.infix(sign.sign(), left, right, place)
     }
 
-    fn fold_at(&self, node: Node, place: Place<'_>) -> Resolved<Node> {
+    pub(super) fn fold_at(&self, node: Node, place: Place<'_>) -> Resolved<Node> {
         // The position is needed, and found, only if it fails.
         self.fold(node, 0).map_err(|error| {
             let message = error.message.split_once(": ").map_or("", |(_, message)| message);
@@ -109,6 +113,7 @@ impl Resolver<'_> {
         };
         match (chosen.function.body, chosen.arguments.as_slice()) {
             (Body::Compare(_), [left_to, right_to]) => {
+                self.check_order(chosen.function, *left_to, place)?;
                 Ok((self.coerce(left, *left_to)?, self.coerce(right, *right_to)?))
             }
             _ => Err(no_operator(self.at(place))),
