@@ -14,6 +14,7 @@ mod conditions;
 mod deletion;
 mod endpoints;
 mod filters;
+mod lifecycle;
 mod live;
 mod log;
 mod parameters;
