@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 pub use copy::fields;
 pub use mark::{Mark, widen};
-pub use take::{Context, begin, connection, failure, slow, take, wait_for_flush};
+pub use take::{Context, begin, connection, failure, rows_of, slow, take, wait_for_flush};
 
 /// Why a shape has no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -123,11 +123,16 @@ fn select(definition: &Definition) -> String {
     let table = &definition.table;
     let columns = definition.columns.iter().map(|at| quote_identifier(&table.columns[*at].name));
     let columns = columns.collect::<Vec<_>>().join(", ");
-    // ONLY: the stream tells of each child of an inheritance tree as a table of its own.
-    let from = table.name.quoted();
     let condition = definition.condition.as_ref().map(|condition| format!(" WHERE {}", condition.filter.sql()));
     // The rows of a subset are chosen in `engine/subset/part.rs`.
-    format!("COPY (SELECT {columns} FROM ONLY {from}{}) TO STDOUT", condition.unwrap_or_default())
+    format!("COPY (SELECT {columns} FROM {}{}) TO STDOUT", rows_of(table), condition.unwrap_or_default())
+}
+
+/// The rows of a table as `FROM` names them.
+///
+/// ONLY: the stream tells of each child of an inheritance tree as a table of its own.
+pub fn rows_of(table: &Table) -> String {
+    format!("ONLY {}", table.name.quoted())
 }
 
 /// Copies the rows into the shape's file and returns where its chunks end.

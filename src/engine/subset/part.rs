@@ -10,6 +10,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 use super::order::{OrderBy, Sortable};
 use crate::engine::filter::Filter;
 use crate::engine::shape::Definition;
+use crate::engine::snapshot::rows_of;
 use crate::engine::tables::Table;
 use crate::shape::{Invalid, Subset, quote_identifier};
 
@@ -70,8 +71,7 @@ impl Part {
     pub fn sql(&self, definition: &Definition) -> Sql {
         let table = &definition.table;
         let selected = definition.columns.iter().map(|at| table.columns[*at].name.as_str());
-        // ONLY, as in the shape's snapshot.
-        let from = format!("ONLY {}", table.name.quoted());
+        let from = rows_of(table);
         let main = definition.condition.as_ref().map(|condition| condition.filter.sql());
         let mut text = format!("SELECT {} FROM ", list(selected.clone()));
         match (main, &self.condition) {

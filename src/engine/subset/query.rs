@@ -113,7 +113,8 @@ async fn copy(state: &State, shape: &Shape, part: &Part, deadline: Instant) -> R
 /// Opens a transaction that contains all that readers of the log may have seen before they asked.
 async fn join(state: &State, shape: &Shape, client: &Client, shown: &[u64]) -> Result<(Mark, Lsn), Failure> {
     loop {
-        let (mark, seen) = begin(client, &shape.definition.table).await?;
+        // As it is now: what has changed and did not end the shape does not concern its rows.
+        let (mark, seen) = begin(client, &shape.table_now()).await?;
         let missing = shown.iter().any(|xid| !mark.contains(*xid));
         if !shown.is_empty() {
             state.collector.visible(mark.clone()).await;
