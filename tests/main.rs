@@ -7,6 +7,7 @@ mod commands;
 mod engine;
 mod faults;
 mod filter;
+mod fuzz;
 mod protocol;
 mod replication;
 mod support;

@@ -13,6 +13,7 @@ use super::read;
 use super::shape::{Condition, Definition, Shape};
 use super::snapshot::{Failure, take};
 use super::state::State;
+use super::subset;
 use super::tables::{Table, TableError};
 use crate::shape::{Answer, Invalid, ShapeRequest, parse_relation};
 
@@ -23,8 +24,9 @@ const UNREACHABLE: Duration = Duration::from_secs(1);
 
 /// Answers a request. Errors are answers too.
 pub async fn answer(state: &Arc<State>, request: &ShapeRequest, permit: &mut Permit) -> Answer {
-    if request.subset.is_some() {
-        return refused(&Invalid::unsupported("subset"));
+    if let Some(subset) = &request.subset {
+        // Boxed: a held long-poll would keep room for it.
+        return Box::pin(subset::answer(state, request, subset, permit)).await;
     }
     match find(state, request, permit).await {
         Ok(shape) => read::answer(state, request, shape).await,
@@ -33,7 +35,7 @@ pub async fn answer(state: &Arc<State>, request: &ShapeRequest, permit: &mut Per
 }
 
 /// The shape that a request may read.
-async fn find(state: &Arc<State>, request: &ShapeRequest, permit: &mut Permit) -> Result<Arc<Shape>, Answer> {
+pub async fn find(state: &Arc<State>, request: &ShapeRequest, permit: &mut Permit) -> Result<Arc<Shape>, Answer> {
     let catalog = state.ready().await?;
     let definition = define(state, request).await?;
     let shape = match catalog.find(&definition) {

@@ -37,10 +37,7 @@ impl Selection {
     ///
     /// `server_version` is Postgres' `server_version_num`.
     pub fn resolve(request: &ShapeRequest, table: &Table, server_version: u32) -> Result<Self, Invalid> {
-        let queryable = match &request.queryable_columns {
-            Some(list) => Some(queryable_columns(list, table)?),
-            None => None,
-        };
+        let queryable = queryable(request, table)?;
         let selectable = |column: &Column| queryable.as_ref().is_none_or(|names| names.contains(&column.name));
         let (mut columns, chosen) = match &request.columns {
             Some(list) => (listed_columns(list, table, selectable)?, Chosen::Listed),
@@ -87,6 +84,14 @@ impl Selection {
             },
         ))
     }
+}
+
+/// The columns that a request lets be selected and its subsets mention; `None` is all of them.
+///
+/// # Errors
+/// As [`Selection::resolve`].
+pub fn queryable(request: &ShapeRequest, table: &Table) -> Result<Option<Vec<String>>, Invalid> {
+    request.queryable_columns.as_ref().map(|list| queryable_columns(list, table)).transpose()
 }
 
 fn queryable_columns(list: &str, table: &Table) -> Result<Vec<String>, Invalid> {

@@ -31,6 +31,7 @@ mod shape;
 mod snapshot;
 mod state;
 mod store;
+mod subset;
 pub mod tables;
 
 use std::sync::Arc;

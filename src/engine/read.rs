@@ -52,7 +52,7 @@ pub async fn answer(state: &Arc<State>, request: &ShapeRequest, shape: Arc<Shape
 }
 
 /// Waits for a part of a snapshot, but not into the stop of the server.
-async fn unless_stopping<T>(state: &State, part: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub async fn unless_stopping<T>(state: &State, part: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         biased;
         part = part => part,
@@ -228,7 +228,7 @@ async fn settle(state: &State, shape: &Shape, after: Offset) -> Result<(), Answe
 }
 
 /// The shape is no more; the answer names the one that has taken its place, if there is one.
-fn ended(state: &State, shape: &Shape) -> Answer {
+pub fn ended(state: &State, shape: &Shape) -> Answer {
     let next = state.catalog().and_then(|catalog| catalog.find(&shape.definition));
     Answer::must_refetch(next.as_ref().map(|next| &next.handle))
 }
@@ -269,7 +269,7 @@ pub fn head<'a>(
 }
 
 /// The schema header; only answers that are not live have one.
-fn schema(request: &ShapeRequest, shape: &Shape) -> String {
+pub fn schema(request: &ShapeRequest, shape: &Shape) -> String {
     if request.live != Live::No {
         return String::new();
     }

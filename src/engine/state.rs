@@ -22,6 +22,7 @@ use super::replication::{Names, Ready};
 use super::session::EngineError;
 use super::shape::Files;
 use super::snapshot::Context;
+use super::subset::Subsets;
 use super::tables::{self, Table, TableError};
 use crate::config::EngineConfig;
 use crate::postgres::Postgres;
@@ -43,6 +44,7 @@ pub struct State {
     /// Where the engine's own tasks run.
     pub runtime: Handle,
     pub connections: Connections,
+    pub subsets: Subsets,
     pub collector: Collector,
     pub publication: Arc<Publication>,
     pub files: Files,
@@ -77,6 +79,7 @@ impl State {
         Ok(Self {
             runtime: Handle::current(),
             connections: connections(queries, config.pool_size),
+            subsets: Subsets::new(config.pool_size),
             collector,
             publication: Arc::new(Publication::new(names.publication)),
             files: Files::new(&config.storage_dir),

@@ -47,6 +47,23 @@ pub struct Column {
     pub generated: bool,
     /// Whether equal means identical bytes: false only for a nondeterministic collation.
     pub deterministic: bool,
+    /// Of an enum, or of the enum that an array's elements are.
+    #[serde(default)]
+    pub labels: Labels,
+}
+
+/// The labels of an enum, in its order. They take no part in comparisons of tables: a new label changes no row.
+#[derive(Debug, Clone, Default, Eq, Serialize, Deserialize)]
+pub struct Labels {
+    /// The enum's own OID; 0 where the type is no enum.
+    pub type_oid: u32,
+    pub list: Vec<String>,
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, _: &Labels) -> bool {
+        true
+    }
 }
 
 /// A table could not be looked up.
@@ -65,7 +82,9 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text,
        a.attname, a.atttypid, coalesce(e.typname, t.typname), coalesce(e.typtype, t.typtype)::text, a.atttypmod,
        CASE WHEN e.oid IS NULL THEN 0 ELSE greatest(a.attndims, 1) END::int4,
        a.attnotnull, a.attgenerated <> '', coalesce(l.collisdeterministic, true),
-       array_position(i.indkey::int2[], a.attnum)
+       array_position(i.indkey::int2[], a.attnum),
+       CASE WHEN coalesce(e.typtype, t.typtype) = 'e' THEN coalesce(e.oid, t.oid) ELSE 0 END,
+       ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = coalesce(e.oid, t.oid) ORDER BY enumsortorder)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -112,6 +131,7 @@ fn table(rows: &[Row]) -> Table {
         not_null: row.get(10),
         generated: row.get(11),
         deterministic: row.get(12),
+        labels: Labels { type_oid: row.get(14), list: row.get(15) },
     });
     let place_in_key = |position: usize| rows[position].get::<_, Option<i32>>(13);
     let mut key: Vec<usize> = (0..rows.len()).filter(|position| place_in_key(*position).is_some()).collect();

@@ -112,6 +112,20 @@ impl Answer {
         Self::error(500, json!({"message": message}).to_string())
     }
 
+    /// 200: a part of a shape's rows (protocol, 9.5). No cache may keep it, and a reader may go on from `end`.
+    /// `schema` is absent in an answer to a live request.
+    pub fn subset(handle: &Handle, end: Offset, schema: Option<String>, body: Body) -> Self {
+        let mut headers = vec![
+            ("content-type", JSON.to_owned()),
+            ("cache-control", "no-cache".to_owned()),
+            ("electric-handle", handle.to_string()),
+            ("electric-offset", end.to_string()),
+            ("electric-snapshot", "true".to_owned()),
+        ];
+        headers.extend(schema.map(|schema| ("electric-schema", schema)));
+        Self { status: 200, headers, body }
+    }
+
     /// 400 or 413: the body of a POST cannot be read (protocol, 3.3).
     pub fn bad_body(bad: &BadBody) -> Self {
         let status = if *bad == BadBody::TooLarge { 413 } else { 400 };

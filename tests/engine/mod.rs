@@ -13,6 +13,7 @@ mod requests;
 mod rotation;
 mod snapshots;
 mod starts;
+mod subsets;
 mod tables;
 mod tail;
 mod values;

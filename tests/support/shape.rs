@@ -63,6 +63,7 @@ pub struct Headers {
     pub last: Option<bool>,
     pub key_change_to: Option<String>,
     pub key_change_from: Option<String>,
+    pub snapshot_mark: Option<u64>,
     pub control: Option<String>,
     pub global_last_seen_lsn: Option<String>,
     pub xmin: Option<String>,

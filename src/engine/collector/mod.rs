@@ -63,6 +63,8 @@ pub enum Command {
     Finish(Arc<Shape>, Vec<u64>, oneshot::Sender<Result<(), Failure>>),
     /// The shape is over.
     End(Arc<Shape>),
+    /// Which transactions the stream has shown that a snapshot may not contain yet.
+    Shown(oneshot::Sender<Vec<u64>>),
     /// Everything that this mark contains is visible to snapshots taken from now on.
     Visible(Mark),
     /// How tables looked at some time after the given one.
@@ -100,6 +102,12 @@ impl Collector {
     /// Puts a shape whose snapshot is whole into the catalogue, durably, unless it has ended meanwhile.
     pub async fn finish(&self, shape: &Arc<Shape>, chunk_ends: Vec<u64>) -> Result<(), Failure> {
         self.ask(|reply| Command::Finish(Arc::clone(shape), chunk_ends, reply)).await?
+    }
+
+    /// The transactions, by 64-bit id, that readers may have been shown and that a snapshot taken now may not contain
+    /// yet: Postgres sends a commit a moment before others can see it. A few thousand at most.
+    pub async fn shown(&self) -> Result<Vec<u64>, Failure> {
+        self.ask(Command::Shown).await
     }
 
     /// Ends a shape.

@@ -203,6 +203,7 @@ impl Source {
                 not_null: false,
                 generated: false,
                 deterministic: true,
+                labels: Default::default(),
             })
             .collect();
         let sent = |name: &str| relation.columns.iter().any(|column| column.name == name);

@@ -17,6 +17,7 @@ fn table(columns: &[&str], key: &[usize]) -> Table {
         not_null: false,
         generated: text.starts_with('+'),
         deterministic: true,
+        labels: Default::default(),
     };
     Table {
         oid: 1,

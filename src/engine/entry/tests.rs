@@ -13,6 +13,7 @@ fn column(name: &str) -> Column {
         not_null: false,
         generated: false,
         deterministic: true,
+        labels: Default::default(),
     }
 }
 

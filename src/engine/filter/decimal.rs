@@ -227,6 +227,30 @@ impl<'a> Decimal<'a> {
         }
     }
 
+    /// The nearest integer, half away from zero; an error beyond 64 bits.
+    pub fn to_integer(&self) -> Result<i64, NoResult> {
+        let Decimal::Finite(digits) = self else { return Err(NoResult) };
+        let scale = digits.scale();
+        let divisor = BigInt::from(10).pow(u32::try_from(scale).map_err(|_| NoResult)?);
+        i64::try_from(rounded_quotient(digits.unscaled(scale), divisor)).map_err(|_| NoResult)
+    }
+
+    /// A float by its first significant `digits`, as Postgres' casts do it.
+    pub fn from_float(value: f64, digits: usize) -> Option<Decimal<'static>> {
+        if value.is_nan() {
+            return Some(Decimal::NaN);
+        }
+        if value.is_infinite() {
+            return Some(if value > 0.0 { Decimal::Infinity } else { Decimal::NegativeInfinity });
+        }
+        // As `%.15g` prints it: without the zeros at the end.
+        let printed = format!("{value:.*e}", digits - 1);
+        let (mantissa, exponent) = printed.split_once('e')?;
+        let mantissa =
+            if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+        Decimal::parse(&format!("{mantissa}e{exponent}"))
+    }
+
     /// Postgres' output form.
     pub fn print(&self) -> String {
         match self {

@@ -1,16 +1,20 @@
 //! Evaluates a typed tree on one row, with SQL's three values: `None` is NULL.
 
+mod array;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use regex::Regex;
 
-use super::decimal::{Decimal, NoResult};
-use super::like;
-use super::tree::{Arithmetic, Kind, List, Node};
+use super::catalog::arguments::Arguments;
+use super::catalog::casts::Convert;
+use super::catalog::{Body, Function, Outcome};
+use super::decimal::NoResult;
+use super::functions::convert::trim;
+use super::tree::{Comparison, Kind, List, Node};
 use super::types::Type;
-use super::value::{Failure, NAME_BYTES, Value, fits};
-
-type Outcome<'a> = Result<Option<Value<'a>>, Failure>;
+use super::value::{Failure, Value};
 
 impl From<NoResult> for Failure {
     fn from(_: NoResult) -> Failure {
@@ -26,8 +30,9 @@ pub fn evaluate<'a>(node: &'a Node, row: &'a [Option<Bytes>]) -> Outcome<'a> {
             Some(None) => Ok(None),
             None => Err(Failure),
         },
-        Kind::Constant(value) => Ok(value.as_ref().map(borrow)),
-        Kind::Cast(value) => cast(value, node.ty, row),
+        Kind::Constant(value) => Ok(value.as_ref().map(Value::borrow)),
+        Kind::Cast { by, value } => cast(*by, value, node.ty, row),
+        Kind::Call { function, arguments } => call(function, arguments, node.ty, row),
         Kind::Compare(comparison, left, right) => {
             let (Some(left_value), Some(right_value)) = (evaluate(left, row)?, evaluate(right, row)?) else {
                 return Ok(None);
@@ -49,21 +54,36 @@ pub fn evaluate<'a>(node: &'a Node, row: &'a [Option<Bytes>]) -> Outcome<'a> {
             let found = contains(list, value, row)?;
             Ok(found.map(|found| Value::Bool(found != *negated)))
         }
-        Kind::Like { negated, value, pattern } => {
-            let (Some(Value::Text(text)), Some(Value::Text(pattern))) =
-                (evaluate(value, row)?, evaluate(pattern, row)?)
-            else {
-                return Ok(None);
-            };
-            Ok(Some(Value::Bool(like::matches(&text, &pattern)? != *negated)))
+        Kind::Matches { function, arguments, regex } => matches(function, arguments, regex, row),
+        Kind::Quantified { all, function, value, array } => array::quantified(*all, function, value, array, row),
+        Kind::Array(list) => array::construct(node.ty, list, row),
+        Kind::Element { array, indexes } => array::element(node.ty, array, indexes, row),
+        Kind::Slice { array, bounds } => array::slice(array, bounds, row),
+        Kind::Case { branches, otherwise } => {
+            for (condition, result) in branches {
+                if truth(evaluate(condition, row)?)? == Some(true) {
+                    return evaluate(result, row);
+                }
+            }
+            evaluate(otherwise, row)
         }
-        Kind::Arithmetic(operator, left, right) => {
-            let (Some(left), Some(right)) = (evaluate(left, row)?, evaluate(right, row)?) else {
-                return Ok(None);
-            };
-            calculate(*operator, node.ty, left, right).map(Some)
+        Kind::Coalesce(list) => {
+            for node in list {
+                if let Some(value) = evaluate(node, row)? {
+                    return Ok(Some(value));
+                }
+            }
+            Ok(None)
         }
-        Kind::Negate(value) => evaluate(value, row)?.map(|value| negate(node.ty, value)).transpose(),
+        Kind::Extreme { greatest, list } => extreme(*greatest, list, row),
+        Kind::NullIf(left, right) => {
+            let (Some(value), Some(other)) = (evaluate(left, row)?, evaluate(right, row)?) else {
+                return evaluate(left, row);
+            };
+            let (value, other) = (unpadded(left.ty, value), unpadded(right.ty, other));
+            if value.compare(&other)?.is_eq() { Ok(None) } else { evaluate(left, row) }
+        }
+        Kind::Rows(comparison, pairs) => compare_rows(*comparison, pairs, row),
         Kind::And(list) => all(list, row, true),
         Kind::Or(list) => all(list, row, false),
         Kind::Not(value) => Ok(truth(evaluate(value, row)?)?.map(|value| Value::Bool(!value))),
@@ -75,16 +95,31 @@ pub fn evaluate<'a>(node: &'a Node, row: &'a [Option<Bytes>]) -> Outcome<'a> {
     }
 }
 
-fn borrow<'a>(value: &'a Value<'static>) -> Value<'a> {
-    match value {
-        Value::Text(text) => Value::Text(Cow::Borrowed(text.as_ref())),
-        Value::Numeric(value) => Value::Numeric(value.borrow()),
-        Value::Bool(value) => Value::Bool(*value),
-        Value::Int(value) => Value::Int(*value),
-        Value::Float(value) => Value::Float(*value),
-        Value::Date(days) => Value::Date(*days),
-        Value::Time(micros) => Value::Time(*micros),
-        Value::Timestamp(micros) => Value::Timestamp(*micros),
+fn call<'a>(function: &'a Function, arguments: &'a [Node], result: Type, row: &'a [Option<Bytes>]) -> Outcome<'a> {
+    let mut given = Arguments { values: Default::default(), types: Default::default(), result };
+    // All are evaluated even if one is NULL, as Postgres does: one of the others may fail.
+    for argument in arguments {
+        given.values.push(evaluate(argument, row)?);
+        given.types.push(argument.ty);
+    }
+    if function.strict && given.values.iter().any(Option::is_none) {
+        return Ok(None);
+    }
+    match function.body {
+        Body::Run(run) => run(&mut given),
+        Body::Compare(_) | Body::Missing => Err(Failure),
+    }
+}
+
+fn matches<'a>(function: &Function, arguments: &'a [Node], regex: &Regex, row: &'a [Option<Bytes>]) -> Outcome<'a> {
+    let Some(value) = arguments.first() else { return Err(Failure) };
+    match evaluate(value, row)? {
+        None => Ok(None),
+        Some(Value::Text(text)) => {
+            let text = std::str::from_utf8(&text).map_err(|_| Failure)?;
+            Ok(Some(Value::Bool(regex.is_match(text) != function.name.starts_with('!'))))
+        }
+        Some(_) => Err(Failure),
     }
 }
 
@@ -125,15 +160,35 @@ fn unpadded(ty: Type, value: Value<'_>) -> Value<'_> {
     }
 }
 
-fn trim(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    let kept = text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(&text[..kept]),
-        Cow::Owned(mut text) => {
-            text.truncate(kept);
-            Cow::Owned(text)
+/// The greatest or least of those that are not NULL; the first of equal ones.
+fn extreme<'a>(greatest: bool, list: &'a [Node], row: &'a [Option<Bytes>]) -> Outcome<'a> {
+    let mut found: Option<(Value<'a>, Value<'a>)> = None;
+    for node in list {
+        let Some(value) = evaluate(node, row)? else { continue };
+        let bare = unpadded(node.ty, value.clone());
+        let better = match &found {
+            None => true,
+            Some((_, best)) if greatest => bare.compare(best)?.is_gt(),
+            Some((_, best)) => bare.compare(best)?.is_lt(),
+        };
+        if better {
+            found = Some((value, bare));
         }
     }
+    Ok(found.map(|(value, _)| value))
+}
+
+/// Pairs are evaluated up to the first that differs or has a NULL, which makes the result NULL.
+fn compare_rows<'a>(comparison: Comparison, pairs: &'a [(Node, Node)], row: &'a [Option<Bytes>]) -> Outcome<'a> {
+    let mut order = std::cmp::Ordering::Equal;
+    for (left, right) in pairs {
+        let (Some(one), Some(other)) = (evaluate(left, row)?, evaluate(right, row)?) else { return Ok(None) };
+        order = unpadded(left.ty, one).compare(&unpadded(right.ty, other))?;
+        if order.is_ne() {
+            break;
+        }
+    }
+    Ok(Some(Value::Bool(comparison.holds(order))))
 }
 
 fn contains(list: &List, value: &Node, row: &[Option<Bytes>]) -> Result<Option<bool>, Failure> {
@@ -148,7 +203,7 @@ fn contains(list: &List, value: &Node, row: &[Option<Bytes>]) -> Result<Option<b
     let Some(found) = evaluate(value, row)? else { return Ok(None) };
     let found = unpadded(value.ty, found);
     for candidate in &list.values {
-        if found.compare(&unpadded(list.ty, borrow(candidate)))?.is_eq() {
+        if found.compare(&unpadded(list.ty, candidate.borrow()))?.is_eq() {
             return Ok(Some(true));
         }
     }
@@ -156,108 +211,11 @@ fn contains(list: &List, value: &Node, row: &[Option<Bytes>]) -> Result<Option<b
 }
 
 /// Converts a value. To text, a column's own text is what Postgres prints, but for `bool` and the padding of `bpchar`.
-fn cast<'a>(value: &'a Node, to: Type, row: &'a [Option<Bytes>]) -> Outcome<'a> {
-    let printed = to.is_string() && to != Type::Name && value.ty != Type::Bool;
-    if let (Kind::Column(position), true) = (&value.kind, printed) {
-        let text = match row.get(*position).ok_or(Failure)? {
-            Some(text) => Cow::Borrowed(text.as_ref()),
-            None => return Ok(None),
-        };
-        let text = if value.ty == Type::Bpchar && to != Type::Bpchar { trim(text) } else { text };
-        return Ok(Some(Value::Text(text)));
+fn cast<'a>(by: Convert, value: &'a Node, to: Type, row: &'a [Option<Bytes>]) -> Outcome<'a> {
+    if let (Kind::Column(position), true) = (&value.kind, to.is_string() && value.ty.prints_as_read(to)) {
+        let text = row.get(*position).ok_or(Failure)?;
+        return Ok(text.as_ref().map(|text| Value::Text(Cow::Borrowed(text.as_ref()))));
     }
     let Some(read) = evaluate(value, row)? else { return Ok(None) };
-    convert(read, value.ty, to).map(Some)
-}
-
-fn convert<'a>(value: Value<'a>, from: Type, to: Type) -> Result<Value<'a>, Failure> {
-    let text = |text: String| Value::Text(Cow::Owned(text.into_bytes()));
-    Ok(match (value, to) {
-        (Value::Text(text), _) if to.is_string() && from == Type::Bpchar && to != Type::Bpchar => {
-            Value::Text(trim(text))
-        }
-        (Value::Bool(true), _) if to.is_string() => text("true".into()),
-        (Value::Bool(false), _) if to.is_string() => text("false".into()),
-        (Value::Bool(value), Type::Int4) => Value::Int(i64::from(value)),
-        (Value::Int(value), Type::Bool) => Value::Bool(value != 0),
-        (Value::Int(value), Type::Int2 | Type::Int4 | Type::Int8) if fits(to, value) => Value::Int(value),
-        (Value::Int(value), Type::Float4) => Value::Float(f64::from(value as f32)),
-        (Value::Int(value), Type::Float8) => Value::Float(value as f64),
-        (Value::Int(value), Type::Numeric) => Value::Numeric(Decimal::from(value)),
-        (Value::Numeric(value), Type::Float4 | Type::Float8) => Value::Float(value.to_float(to == Type::Float4)?),
-        (Value::Float(value), Type::Float8) => Value::Float(value),
-        (Value::Date(days), Type::Timestamp) => Value::Timestamp(super::moment::midnight(days).ok_or(Failure)?),
-        (Value::Text(text), Type::Name) if from != Type::Name => Value::Text(name(text)),
-        (value @ Value::Text(_), _) if to.is_string() => value,
-        (value, _) if from == to => value,
-        (value, _) if to.is_string() && !from.is_float() => text(value.print(from)),
-        _ => return Err(Failure),
-    })
-}
-
-/// The type `name` keeps 63 bytes, and no half characters.
-fn name(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    let mut kept = text.len().min(NAME_BYTES);
-    while text.get(kept).is_some_and(|byte| byte & 0xC0 == 0x80) {
-        kept -= 1;
-    }
-    if kept == text.len() { text } else { Cow::Owned(text[..kept].to_vec()) }
-}
-
-fn negate<'a>(ty: Type, value: Value<'a>) -> Result<Value<'a>, Failure> {
-    match value {
-        Value::Int(value) => in_range(ty, value.checked_neg()),
-        Value::Float(value) => Ok(Value::Float(-value)),
-        Value::Numeric(value) => Ok(Value::Numeric(value.negate())),
-        _ => Err(Failure),
-    }
-}
-
-fn in_range<'a>(ty: Type, value: Option<i64>) -> Result<Value<'a>, Failure> {
-    value.filter(|value| fits(ty, *value)).map(Value::Int).ok_or(Failure)
-}
-
-fn calculate<'a>(operator: Arithmetic, ty: Type, left: Value<'_>, right: Value<'_>) -> Result<Value<'a>, Failure> {
-    match (left, right) {
-        (Value::Int(left), Value::Int(right)) => in_range(
-            ty,
-            match operator {
-                Arithmetic::Add => left.checked_add(right),
-                Arithmetic::Subtract => left.checked_sub(right),
-                Arithmetic::Multiply => left.checked_mul(right),
-                Arithmetic::Divide => left.checked_div(right),
-            },
-        ),
-        (Value::Numeric(left), Value::Numeric(right)) => Ok(Value::Numeric(match operator {
-            Arithmetic::Add => left.add(&right),
-            Arithmetic::Subtract => left.subtract(&right),
-            Arithmetic::Multiply => left.multiply(&right),
-            Arithmetic::Divide => left.divide(&right),
-        }?)),
-        (Value::Float(left), Value::Float(right)) => calculate_float(operator, ty, left, right).map(Value::Float),
-        _ => Err(Failure),
-    }
-}
-
-/// Infinity and zero out of ordinary numbers are errors in Postgres.
-fn calculate_float(operator: Arithmetic, ty: Type, left: f64, right: f64) -> Result<f64, Failure> {
-    let exact = match operator {
-        Arithmetic::Add => left + right,
-        Arithmetic::Subtract => left - right,
-        Arithmetic::Multiply => left * right,
-        Arithmetic::Divide if right == 0.0 && !left.is_nan() => return Err(Failure),
-        Arithmetic::Divide => left / right,
-    };
-    // Rounding a double's result of two singles to single is exact for these four operators.
-    let result = if ty == Type::Float4 { f64::from(exact as f32) } else { exact };
-    let overflow =
-        result.is_infinite() && !left.is_infinite() && (operator == Arithmetic::Divide || !right.is_infinite());
-    let underflow = result == 0.0
-        && left != 0.0
-        && match operator {
-            Arithmetic::Multiply => right != 0.0,
-            Arithmetic::Divide => !right.is_infinite(),
-            _ => false,
-        };
-    if overflow || underflow { Err(Failure) } else { Ok(result) }
+    by(read, value.ty, to).map(Some)
 }

@@ -9,13 +9,20 @@
 //! What is not surely the same as in Postgres is refused when the shape is requested. Sessions that run the SQL have
 //! `TimeZone=UTC` and `DateStyle=ISO`. Strings are ordered by code point, in the SQL by `COLLATE "C"`.
 
+mod array;
+mod catalog;
 mod decimal;
 mod eval;
+mod functions;
 mod index;
+mod interval;
+mod json;
 mod key;
+mod leak;
 mod like;
 mod moment;
 mod parse;
+mod posix;
 mod print;
 mod resolve;
 mod tree;
@@ -28,6 +35,7 @@ mod tests;
 use bytes::Bytes;
 
 pub use index::Index;
+pub use parse::is_reserved;
 
 use self::tree::Node;
 use super::tables::Table;
@@ -89,6 +97,18 @@ impl Filter {
     /// The condition as SQL, printed from the typed tree: the identity of the shape, and safe to put into a query.
     pub fn sql(&self) -> &str {
         &self.sql
+    }
+
+    /// The condition as SQL that compares strings by the collations of their columns, as Postgres does by itself: for rows that
+    /// are read and never followed. `table` is the one that it was compiled for.
+    pub fn sql_by_collation(&self, table: &Table) -> String {
+        print::print_by_collation(&self.condition, table)
+    }
+
+    /// Whether Postgres can calculate it for every row there may be: then it tells nothing of rows that it is not to show. An error
+    /// would tell that there is such a row.
+    pub fn never_fails(&self) -> bool {
+        leak::never_fails(&self.condition)
     }
 
     /// Whether the condition is TRUE for a row: values in the order of the table's columns, in Postgres' output form. NULL, FALSE

@@ -1,5 +1,6 @@
 //! The typed tree as SQL: every node in parentheses, every constant quoted and cast, so that Postgres reads exactly this tree.
 
+use super::catalog::{Collation, Function};
 use super::tree::{Kind, Node};
 use super::types::Type;
 use super::value::Value;
@@ -8,13 +9,24 @@ use crate::shape::quote_identifier;
 
 /// The SQL of an expression over the table's columns.
 pub fn print(node: &Node, table: &Table) -> String {
-    let mut printer = Printer { table, sql: String::new() };
+    print_with(node, table, true)
+}
+
+/// The same, but a string is compared with a constant by the collation of its column.
+pub fn print_by_collation(node: &Node, table: &Table) -> String {
+    print_with(node, table, false)
+}
+
+fn print_with(node: &Node, table: &Table, orders_by_bytes: bool) -> String {
+    let mut printer = Printer { table, orders_by_bytes, sql: String::new() };
     printer.node(node);
     printer.sql
 }
 
 struct Printer<'a> {
     table: &'a Table,
+    /// Whether strings are ordered by code point where a collation could say something else.
+    orders_by_bytes: bool,
     sql: String,
 }
 
@@ -26,20 +38,57 @@ impl Printer<'_> {
                 self.sql.push_str(&quote_identifier(name));
             }
             Kind::Constant(value) => self.constant(value.as_ref(), node.ty),
-            Kind::Cast(value) => {
+            Kind::Cast { value, .. } => {
                 self.sql.push('(');
                 self.node(value);
                 self.sql.push_str(")::");
-                self.sql.push_str(node.ty.name());
+                self.sql.push_str(&node.ty.to_string());
+            }
+            Kind::Call { function, arguments } | Kind::Matches { function, arguments, .. } => {
+                self.call(function, arguments);
+            }
+            Kind::Quantified { all, function, value, array } => self.quantified(*all, function, value, array),
+            Kind::Array(list) => {
+                self.sql.push_str("ARRAY[");
+                for (index, node) in list.iter().enumerate() {
+                    self.sql.push_str(if index == 0 { "" } else { ", " });
+                    self.node(node);
+                }
+                self.sql.push(']');
+            }
+            Kind::Element { array, indexes } => {
+                self.sql.push_str("((");
+                self.node(array);
+                self.sql.push(')');
+                for index in indexes {
+                    self.sql.push('[');
+                    self.node(index);
+                    self.sql.push(']');
+                }
+                self.sql.push(')');
+            }
+            Kind::Slice { array, bounds } => {
+                self.sql.push_str("((");
+                self.node(array);
+                self.sql.push(')');
+                for (low, high) in bounds {
+                    self.sql.push('[');
+                    low.iter().for_each(|low| self.node(low));
+                    // Apart: two colons would be a cast.
+                    self.sql.push_str(" : ");
+                    high.iter().for_each(|high| self.node(high));
+                    self.sql.push(']');
+                }
+                self.sql.push(')');
             }
             Kind::Compare(comparison, left, right) => {
-                let between_columns = !left.is_constant() && !right.is_constant();
-                let by_bytes = left.ty.is_string() && (comparison.orders() || between_columns);
+                let ordered = comparison.orders() && self.orders_by_bytes;
+                let by_bytes = left.ty.is_collatable() && (ordered || collations_may_differ(left, right));
                 self.infix(left, comparison.sign(), right, by_bytes);
             }
             Kind::Distinct { negated, left, right } => {
                 let sign = if *negated { "IS NOT DISTINCT FROM" } else { "IS DISTINCT FROM" };
-                self.infix(left, sign, right, left.ty.is_string() && !left.is_constant() && !right.is_constant());
+                self.infix(left, sign, right, left.ty.is_collatable() && collations_may_differ(left, right));
             }
             Kind::In { negated, value, list } => {
                 self.sql.push('(');
@@ -54,12 +103,47 @@ impl Printer<'_> {
                 }
                 self.sql.push_str("))");
             }
-            Kind::Like { negated, value, pattern } => {
-                let sign = if *negated { "NOT LIKE" } else { "LIKE" };
-                self.infix(value, sign, pattern, !pattern.is_constant());
+            Kind::Case { branches, otherwise } => {
+                self.sql.push_str("(CASE");
+                for (condition, result) in branches {
+                    self.sql.push_str(" WHEN ");
+                    self.node(condition);
+                    self.sql.push_str(" THEN ");
+                    self.node(result);
+                }
+                self.sql.push_str(" ELSE ");
+                self.node(otherwise);
+                self.sql.push_str(" END)");
             }
-            Kind::Arithmetic(operator, left, right) => self.infix(left, operator.sign(), right, false),
-            Kind::Negate(value) => self.prefix("- ", value),
+            Kind::Coalesce(list) => self.arguments("COALESCE", list, false),
+            Kind::Extreme { greatest, list } => {
+                self.arguments(if *greatest { "GREATEST" } else { "LEAST" }, list, true);
+            }
+            Kind::NullIf(left, right) => {
+                self.sql.push_str("NULLIF(");
+                self.node(left);
+                self.by_bytes(left.ty.is_collatable() && collations_may_differ(left, right));
+                self.sql.push_str(", ");
+                self.node(right);
+                self.sql.push(')');
+            }
+            Kind::Rows(comparison, pairs) => {
+                self.sql.push_str("(ROW(");
+                for (index, (left, right)) in pairs.iter().enumerate() {
+                    self.sql.push_str(if index == 0 { "" } else { ", " });
+                    self.node(left);
+                    let ordered = comparison.orders() && self.orders_by_bytes;
+                    let by_bytes = left.ty.is_collatable() && (ordered || collations_may_differ(left, right));
+                }
+                self.sql.push_str(") ");
+                self.sql.push_str(comparison.sign());
+                self.sql.push_str(" ROW(");
+                for (index, (_, right)) in pairs.iter().enumerate() {
+                    self.sql.push_str(if index == 0 { "" } else { ", " });
+                    self.node(right);
+                }
+                self.sql.push_str("))");
+            }
             Kind::Not(value) => self.prefix("NOT ", value),
             Kind::And(list) => self.list(" AND ", list),
             Kind::Or(list) => self.list(" OR ", list),
@@ -78,12 +162,14 @@ impl Printer<'_> {
     fn constant(&mut self, value: Option<&Value<'_>>, ty: Type) {
         match value {
             Some(value) => self.sql.push_str(&quote_literal(&value.print(ty))),
-            // An enum's constant can only be NULL, and takes its type from the column beside it.
-            None if matches!(ty, Type::Enum(_)) => return self.sql.push_str("NULL"),
             None => self.sql.push_str("NULL"),
         }
+        // An enum's constant takes its type from the column beside it.
+        if matches!(ty, Type::Enum(_) | Type::Other(_)) || ty.element().is_some_and(|ty| matches!(ty, Type::Enum(_))) {
+            return;
+        }
         self.sql.push_str("::");
-        self.sql.push_str(ty.name());
+        self.sql.push_str(&ty.to_string());
     }
 
     /// `by_bytes`: compared by code point, whatever the collations of the operands are. Left out where the column's own collation
@@ -91,13 +177,86 @@ impl Printer<'_> {
     fn infix(&mut self, left: &Node, sign: &str, right: &Node, by_bytes: bool) {
         self.sql.push('(');
         self.node(left);
-        if by_bytes {
-            self.sql.push_str(" COLLATE \"C\"");
-        }
+        self.by_bytes(by_bytes);
         self.sql.push(' ');
         self.sql.push_str(sign);
         self.sql.push(' ');
         self.node(right);
+        self.sql.push(')');
+    }
+
+    fn by_bytes(&mut self, wanted: bool) {
+        if wanted {
+            self.sql.push_str(" COLLATE \"C\"");
+        }
+    }
+
+    /// A call or an operator, with the collation of its first string argument.
+    fn call(&mut self, function: &Function, arguments: &[Node]) {
+        let strings = || arguments.iter().filter(|node| node.ty.is_collatable());
+        let wanted = match function.collation {
+            Collation::Free => false,
+            Collation::Known => strings().filter(|node| !node.is_constant()).count() > 1,
+            Collation::Bytes => true,
+        };
+        let collated = if wanted { arguments.iter().position(|node| node.ty.is_collatable()) } else { None };
+        match arguments {
+            [value] if function.is_operator() => {
+                self.sql.push('(');
+                self.sql.push_str(function.name);
+                self.sql.push(' ');
+                self.node(value);
+                self.sql.push(')');
+            }
+            [left, right] if function.is_operator() => {
+                self.sql.push('(');
+                self.node(left);
+                self.by_bytes(collated == Some(0));
+                self.sql.push(' ');
+                self.sql.push_str(function.name);
+                self.sql.push(' ');
+                self.node(right);
+                self.by_bytes(collated == Some(1));
+                self.sql.push(')');
+            }
+            _ => {
+                // Quoted: some names are words of the grammar with a syntax of their own.
+                self.sql.push_str(&quote_identifier(function.name));
+                self.sql.push('(');
+                for (index, node) in arguments.iter().enumerate() {
+                    self.sql.push_str(if index == 0 { "" } else { ", " });
+                    self.node(node);
+                    self.by_bytes(collated == Some(index));
+                }
+                self.sql.push(')');
+            }
+        }
+    }
+
+    fn quantified(&mut self, all: bool, function: &Function, value: &Node, array: &Node) {
+        let by_bytes = match function.collation {
+            Collation::Free => false,
+            Collation::Known => collations_may_differ(value, array),
+            Collation::Bytes => true,
+        };
+        self.sql.push('(');
+        self.node(value);
+        self.by_bytes(by_bytes && value.ty.is_collatable());
+        self.sql.push(' ');
+        self.sql.push_str(function.name);
+        self.sql.push_str(if all { " ALL (" } else { " ANY (" });
+        self.node(array);
+        self.sql.push_str("))");
+    }
+
+    fn arguments(&mut self, name: &str, list: &[Node], by_bytes: bool) {
+        self.sql.push_str(name);
+        self.sql.push('(');
+        for (index, node) in list.iter().enumerate() {
+            self.sql.push_str(if index == 0 { "" } else { ", " });
+            self.node(node);
+            self.by_bytes(by_bytes && index == 0 && node.ty.is_collatable());
+        }
         self.sql.push(')');
     }
 
@@ -125,4 +284,10 @@ impl Printer<'_> {
         self.sql.push_str(what);
         self.sql.push(')');
     }
+}
+
+/// Whether Postgres may not know by which collation to compare: both sides have one, or one is made of several columns.
+fn collations_may_differ(left: &Node, right: &Node) -> bool {
+    let both = !left.is_constant() && !right.is_constant();
+    both || [left, right].iter().any(|side| side.text_column().is_none() && side.columns().len() > 1)
 }

@@ -3,9 +3,14 @@
 //! Literals and parameters start without a type and take it from their first use. What has no columns in it is calculated
 //! here, so that its errors show when the shape is requested.
 
+mod array;
+mod function;
 mod literal;
 mod operator;
+mod overload;
+mod pattern;
 mod refusal;
+mod rows;
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator};
 use sqlparser::tokenizer::Token;
@@ -14,7 +19,7 @@ use self::literal::Parameters;
 use super::FilterError;
 use super::eval::evaluate;
 use super::parse::{Parsed, Tokens, error_at, is_reserved};
-use super::tree::{Arithmetic, Comparison, Kind, Node};
+use super::tree::{Kind, Node};
 use super::types::Type;
 use super::value::Value;
 use crate::engine::tables::Table;
@@ -103,7 +108,50 @@ impl Resolver<'_> {
             Expr::InList { expr: value, list, negated } => self.in_list(value, list, *negated),
             Expr::Between { expr: value, negated, low, high } => self.between(value, low, high, *negated),
             Expr::Like { negated, any: false, expr: value, pattern, escape_char: None } => {
-                self.like(value, pattern, *negated)
+                let sign = if *negated { "!~~" } else { "~~" };
+                self.like(sign, value, pattern, Place { left: value, sign: "LIKE" })
+            }
+            Expr::Like { negated, any: true, expr: value, pattern, escape_char: None }
+                if matches!(pattern.as_ref(), Expr::Nested(_)) =>
+            {
+                let sign = if *negated { "!~~" } else { "~~" };
+                self.quantified(false, value, sign, pattern, Place { left: value, sign: "LIKE" })
+            }
+            Expr::ILike { negated, any: true, expr: value, pattern, escape_char: None }
+                if matches!(pattern.as_ref(), Expr::Nested(_)) =>
+            {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.quantified(false, value, sign, pattern, Place { left: value, sign: "ILIKE" })
+            }
+            Expr::ILike { negated, any: false, expr: value, pattern, escape_char: None } => {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.like(sign, value, pattern, Place { left: value, sign: "ILIKE" })
+            }
+            Expr::AnyOp { left, compare_op, right, .. } => {
+                let sign = array::sign_of(compare_op);
+                self.quantified(false, left, &sign, right, Place { left, sign: &compare_op.to_string() })
+            }
+            Expr::AllOp { left, compare_op, right } => {
+                let sign = array::sign_of(compare_op);
+                self.quantified(true, left, &sign, right, Place { left, sign: &compare_op.to_string() })
+            }
+            Expr::Array(array) if array.named => self.array(expr, array, None),
+            Expr::CompoundFieldAccess { root, access_chain } => self.subscripts(expr, root, access_chain),
+            Expr::Substring { expr: text, substring_from, substring_for, shorthand, .. } => {
+                self.substring(expr, *shorthand, text, substring_from.as_deref(), substring_for.as_deref())
+            }
+            Expr::Trim { trim_where, trim_what, expr: text, trim_characters } => {
+                self.trim(expr, *trim_where, trim_what.as_deref(), text, trim_characters.as_deref())
+            }
+            Expr::Position { expr: what, r#in } => self.special_call(expr, "position", &[r#in, what]),
+            Expr::Overlay { expr: text, overlay_what, overlay_from, overlay_for } => {
+                let given = [Some(text), Some(overlay_what), Some(overlay_from), overlay_for.as_ref()];
+                let given: Vec<&Expr> = given.into_iter().flatten().map(Box::as_ref).collect();
+                self.special_call(expr, "overlay", &given)
+            }
+            Expr::Function(function) => self.function(expr, function),
+            Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(expr, operand.as_deref(), conditions, else_result.as_deref())
             }
             _ => Err(self.unsupported(expr)),
         }
@@ -145,34 +193,23 @@ impl Resolver<'_> {
             Kind::Column(position) => match (node.ty, column(position)) {
                 (Type::Enum(_), Some(column)) => format!("enum {}", column.type_name),
                 (Type::Other(_), Some(column)) => column.type_name.clone() + &"[]".repeat(column.dims as usize),
-                _ => node.ty.name().into(),
+                _ => node.ty.to_string(),
             },
-            _ => node.ty.name().into(),
+            _ => node.ty.to_string(),
         }
     }
 
     fn binary(&mut self, expr: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr) -> Resolved {
-        let comparison = match op {
-            BinaryOperator::And | BinaryOperator::Or => return self.logic(expr, op),
-            BinaryOperator::Plus => return self.arithmetic(left, Arithmetic::Add, right),
-            BinaryOperator::Minus => return self.arithmetic(left, Arithmetic::Subtract, right),
-            BinaryOperator::Multiply => return self.arithmetic(left, Arithmetic::Multiply, right),
-            BinaryOperator::Divide => return self.arithmetic(left, Arithmetic::Divide, right),
-            BinaryOperator::Eq => Comparison::Equal,
-            BinaryOperator::NotEq => Comparison::NotEqual,
-            BinaryOperator::Lt => Comparison::Less,
-            BinaryOperator::LtEq => Comparison::LessOrEqual,
-            BinaryOperator::Gt => Comparison::Greater,
-            BinaryOperator::GtEq => Comparison::GreaterOrEqual,
-            _ => {
-                let sign = op.to_string();
-                let at = self.tokens.after(left, |token| token.to_string().eq_ignore_ascii_case(&sign));
-                return Err(error_at(at, format_args!("unknown binary operator \"{sign}\"")));
-            }
-        };
+        if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
+            return self.logic(expr, op);
+        }
+        let written = op.to_string();
+        let sign = if written == "!=" { "<>" } else { &written };
+        if let Some(node) = self.compare_rows(sign, left, right) {
+            return node.map(Operand::from);
+        }
         let (left_operand, right_operand) = (self.operand(left)?, self.operand(right)?);
-        let place = Place { left, sign: comparison.sign() };
-        self.compare(comparison, left_operand, right_operand, place).map(Operand::from)
+        self.infix(sign, left_operand, right_operand, Place { left, sign }).map(Operand::from)
     }
 
     /// AND and OR as flat lists: a chain is as deep in the syntax tree as it is long.
@@ -227,21 +264,21 @@ impl Resolver<'_> {
                     });
                 }
                 let at = before(Token::Minus);
-                let node = self.number(inner, at)?;
-                let negated = Node::new(node.ty, Kind::Negate(Box::new(node)));
-                self.fold(negated, at).map(Operand::from)
+                let value = self.operand(inner)?;
+                self.prefix("-", value, at).map(Operand::from)
             }
-            UnaryOperator::Plus => self.number(inner, before(Token::Plus)).map(Operand::from),
+            UnaryOperator::Plus => {
+                let at = before(Token::Plus);
+                let value = self.operand(inner)?;
+                self.prefix("+", value, at).map(Operand::from)
+            }
             _ => {
-                let at = self.tokens.start(inner).saturating_sub(1);
-                Err(error_at(at, format_args!("unknown unary operator \"{op}\"")))
+                let sign = op.to_string();
+                let at = self.tokens.before(inner, |token| token.to_string() == sign);
+                let value = self.operand(inner)?;
+                self.prefix(&sign, value, at).map(Operand::from)
             }
         }
-    }
-
-    fn number(&mut self, expr: &Expr, at: usize) -> Resolved<Node> {
-        let operand = self.operand(expr)?;
-        if operand.node.ty.is_number() { Ok(operand.node) } else { Err(no_operator(at)) }
     }
 
     /// Presence only: works on every type.
@@ -249,6 +286,9 @@ impl Resolver<'_> {
         let mut plain = inner;
         while let Expr::Nested(nested) = plain {
             plain = nested;
+        }
+        if let Some(test) = self.row_null_test(plain, negated) {
+            return test.map(Operand::from);
         }
         let value = match plain {
             Expr::Identifier(name) => self.column_node(self.column(name)?),
@@ -275,10 +315,10 @@ impl Resolver<'_> {
     /// Calculates what has no columns in it, and what is NULL because one operand is. Postgres' planner does the same before it
     /// looks at a row, so an error in the other operand does not count.
     fn fold(&self, node: Node, at: usize) -> Resolved<Node> {
-        let strict = matches!(
-            node.kind,
-            Kind::Compare(..) | Kind::Arithmetic(..) | Kind::Like { .. } | Kind::Negate(_) | Kind::Cast(_)
-        );
+        let strict = match &node.kind {
+            Kind::Call { function, .. } => function.strict,
+            kind => matches!(kind, Kind::Compare(..) | Kind::Cast { .. }),
+        };
         let children = node.children();
         if strict && children.iter().any(|child| matches!(child.kind, Kind::Constant(None))) {
             return Ok(Node::constant(node.ty, None));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Filter, Index};
-use crate::engine::tables::{Column, Table};
+use crate::engine::tables::{Column, Labels, Table};
 use crate::shape::TableName;
 
 fn column(name: &str, type_name: &str, type_oid: u32) -> Column {
@@ -19,6 +19,10 @@ fn column(name: &str, type_name: &str, type_oid: u32) -> Column {
         not_null: false,
         generated: false,
         deterministic: true,
+        labels: match type_name {
+            "mood" => Labels { type_oid, list: ["sad", "ok", "very happy"].map(String::from).to_vec() },
+            _ => Labels::default(),
+        },
     }
 }
 
@@ -71,7 +75,6 @@ fn refuses_with_the_texts_of_the_catalogue() {
         ("items.id = 1", "At location 0: unknown reference items.id"),
         ("value = now()::text", "At location 8: unknown or unsupported function now/0"),
         ("count(*) = 1", "At location 0: aggregation is not supported in this context"),
-        ("CASE WHEN true THEN true END", "At location 0: CaseExpr is not supported in this context"),
         ("value = CURRENT_DATE", "At location 8: SQLValueFunction is not supported in this context"),
         ("1", "WHERE clause must return a boolean"),
         ("'x'", "WHERE clause must return a boolean"),
@@ -86,19 +89,17 @@ fn refuses_with_the_texts_of_the_catalogue() {
             "At location 0: only `value IN (SELECT ...)` sublinks are supported right now",
         ),
         ("id = 'test'", "At location 5: invalid syntax for type int4: test"),
-        ("feeling = 'ok'", "At location 10: invalid syntax for type enum mood: ok"),
+        ("feeling = 'okay'", "At location 10: invalid syntax for type enum mood: okay"),
         ("feeling < feeling", "At location 8: Could not select an operator overload"),
         ("data = data", "At location 5: Could not select an operator overload"),
         ("value > 5", "At location 6: Could not select an operator overload"),
-        ("(id IS NULL) > flag", "At location 13: Could not select an operator overload"),
         ("data ->> 'a' = 'b'", "At location 5: unknown binary operator \"->>\""),
         ("id AND flag", "At location 0: reference id of type int4 is not castable to bool"),
         ("id = $1", "At location 5: parameter $1 was not provided"),
         ("value = B'01'", "At location 8: BitString values are not supported"),
         ("1 / 0 = 1", "At location 2: Failed to apply function to constant arguments"),
         ("value::bpchar = 'x'", "At location 0: unsupported type bpchar"),
-        ("value::int4 = 1", "At location 5: unknown cast from type text to type int4"),
-        ("id::int2 = 1", "At location 2: unknown cast from type int4 to type int2"),
+        ("id::uuid = value::uuid", "At location 2: unknown cast from type int4 to type uuid"),
         ("id =", "At location 19: syntax error at end of input"),
         ("id = 'x", "At location 20: Unterminated string literal"),
         ("ctid = '1'", "At location 0: unknown reference ctid"),

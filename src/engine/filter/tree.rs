@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 use hashbrown::HashSet;
+use regex::Regex;
 
+use super::catalog::Function;
+use super::catalog::casts::Convert;
 use super::types::Type;
 use super::value::Value;
 
@@ -22,7 +25,15 @@ pub enum Kind {
     /// A literal, or what an expression without columns came to. `None` is NULL.
     Constant(Option<Value<'static>>),
     /// A conversion to the node's type.
-    Cast(Box<Node>),
+    Cast {
+        by: Convert,
+        value: Box<Node>,
+    },
+    /// An operator or function, on arguments of the types that it takes.
+    Call {
+        function: &'static Function,
+        arguments: Vec<Node>,
+    },
     Compare(Comparison, Box<Node>, Box<Node>),
     /// `IS DISTINCT FROM`, or its negation.
     Distinct {
@@ -36,13 +47,46 @@ pub enum Kind {
         value: Box<Node>,
         list: List,
     },
-    Like {
-        negated: bool,
-        value: Box<Node>,
-        pattern: Box<Node>,
+    /// A regular expression, compiled. The function's second argument is the pattern, a constant.
+    Matches {
+        function: &'static Function,
+        arguments: Vec<Node>,
+        regex: Regex,
     },
-    Arithmetic(Arithmetic, Box<Node>, Box<Node>),
-    Negate(Box<Node>),
+    /// `value operator ANY (array)`, or ALL.
+    Quantified {
+        all: bool,
+        function: &'static Function,
+        value: Box<Node>,
+        array: Box<Node>,
+    },
+    /// `ARRAY[a, b, ..]`; of arrays, one with a dimension more.
+    Array(Vec<Node>),
+    /// `array[i][j]..`.
+    Element {
+        array: Box<Node>,
+        indexes: Vec<Node>,
+    },
+    /// `array[a:b][c:d]..`.
+    Slice {
+        array: Box<Node>,
+        bounds: Vec<(Option<Node>, Option<Node>)>,
+    },
+    /// `CASE WHEN condition THEN result .. ELSE otherwise END`.
+    Case {
+        branches: Vec<(Node, Node)>,
+        otherwise: Box<Node>,
+    },
+    Coalesce(Vec<Node>),
+    /// `GREATEST`, or `LEAST`.
+    Extreme {
+        greatest: bool,
+        list: Vec<Node>,
+    },
+    /// `NULLIF`: the first, but NULL if the two are equal.
+    NullIf(Box<Node>, Box<Node>),
+    /// The order of two rows: the first pair that differs decides.
+    Rows(Comparison, Vec<(Node, Node)>),
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
@@ -68,14 +112,6 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arithmetic {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-}
-
 /// The constants of an `IN`, all of one type.
 #[derive(Debug, Clone)]
 pub struct List {
@@ -87,6 +123,10 @@ pub struct List {
 }
 
 impl Comparison {
+    /// Those that ask for an order, not only for equality.
+    pub const ORDERS: [Comparison; 4] =
+        [Comparison::Less, Comparison::LessOrEqual, Comparison::Greater, Comparison::GreaterOrEqual];
+
     pub fn holds(self, order: Ordering) -> bool {
         match self {
             Comparison::Equal => order.is_eq(),
@@ -111,18 +151,7 @@ impl Comparison {
 
     /// Whether it asks for an order, not only for equality.
     pub fn orders(self) -> bool {
-        !matches!(self, Comparison::Equal | Comparison::NotEqual)
-    }
-}
-
-impl Arithmetic {
-    pub fn sign(self) -> &'static str {
-        match self {
-            Arithmetic::Add => "+",
-            Arithmetic::Subtract => "-",
-            Arithmetic::Multiply => "*",
-            Arithmetic::Divide => "/",
-        }
+        Self::ORDERS.contains(&self)
     }
 }
 
@@ -152,9 +181,7 @@ impl Node {
     pub fn text_column(&self) -> Option<usize> {
         match &self.kind {
             Kind::Column(position) => Some(*position),
-            Kind::Cast(value) if self.ty.is_string() && !matches!(value.ty, Type::Bool | Type::Bpchar) => {
-                value.text_column()
-            }
+            Kind::Cast { value, .. } if self.ty.is_string() && value.ty.prints_as_read(self.ty) => value.text_column(),
             _ => None,
         }
     }
@@ -166,16 +193,30 @@ impl Node {
     pub fn children(&self) -> Vec<&Node> {
         match &self.kind {
             Kind::Column(_) | Kind::Constant(_) => Vec::new(),
-            Kind::Cast(value)
-            | Kind::Negate(value)
+            Kind::Cast { value, .. }
             | Kind::Not(value)
             | Kind::In { value, .. }
             | Kind::IsNull { value, .. }
             | Kind::IsBool { value, .. } => vec![value],
-            Kind::Compare(_, left, right) | Kind::Arithmetic(_, left, right) | Kind::Distinct { left, right, .. } => {
+            Kind::Compare(_, left, right) | Kind::NullIf(left, right) | Kind::Distinct { left, right, .. } => {
                 vec![left, right]
             }
-            Kind::Like { value, pattern, .. } => vec![value, pattern],
+            Kind::Quantified { value, array, .. } => vec![value, array],
+            Kind::Element { array, indexes } => std::iter::once(array.as_ref()).chain(indexes).collect(),
+            Kind::Slice { array, bounds } => {
+                let bounds = bounds.iter().flat_map(|(low, high)| low.iter().chain(high));
+                std::iter::once(array.as_ref()).chain(bounds).collect()
+            }
+            Kind::Call { arguments: list, .. }
+            | Kind::Matches { arguments: list, .. }
+            | Kind::Array(list)
+            | Kind::Coalesce(list)
+            | Kind::Extreme { list, .. } => list.iter().collect(),
+            Kind::Case { branches, otherwise } => {
+                let branches = branches.iter().flat_map(|(condition, result)| [condition, result]);
+                branches.chain([otherwise.as_ref()]).collect()
+            }
+            Kind::Rows(_, pairs) => pairs.iter().flat_map(|(left, right)| [left, right]).collect(),
             Kind::And(list) | Kind::Or(list) => list.iter().collect(),
         }
     }

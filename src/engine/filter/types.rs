@@ -1,4 +1,6 @@
-//! The types of the condition language, and which operator Postgres picks for two of them.
+//! The types of the condition language: names, categories and numbers as Postgres' catalogue has them.
+
+use std::fmt;
 
 use crate::engine::tables::Column;
 
@@ -17,116 +19,174 @@ pub enum Type {
     Bpchar,
     Name,
     Uuid,
+    Bytea,
     Date,
     Time,
+    Timetz,
     Timestamp,
     Timestamptz,
+    Interval,
+    Json,
+    Jsonb,
     /// Known by its OID: two enums are the same type only if they are the same enum.
     Enum(u32),
+    /// Known by the OID of its elements' type.
+    Array(u32),
     /// A type without operators here. Only null tests work on it.
     Other(u32),
     /// A literal or parameter whose position has not decided its type yet.
     Unknown,
+    /// Stands for any type in the row of a function, each argument on its own.
+    Any,
+    /// Stand for types that belong together in the row of a function, as in Postgres.
+    AnyElement,
+    AnyNonArray,
+    AnyEnum,
+    AnyArray,
+    AnyCompatible,
+    AnyCompatibleArray,
 }
 
-/// Types that convert into each other implicitly lie in the same family.
+/// `pg_type.typcategory`, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
+pub enum Category {
+    Bool,
     Number,
     String,
     Moment,
-    Single,
+    Span,
+    Array,
+    Enum,
+    /// Everything else: types that share this category have nothing in common.
+    User,
+    Unknown,
 }
 
-/// The built-in types, by the OID that Postgres fixes for each.
-const BUILT_IN: [(u32, Type); 16] = [
-    (16, Type::Bool),
-    (21, Type::Int2),
-    (23, Type::Int4),
-    (20, Type::Int8),
-    (700, Type::Float4),
-    (701, Type::Float8),
-    (1700, Type::Numeric),
-    (25, Type::Text),
-    (1043, Type::Varchar),
-    (1042, Type::Bpchar),
-    (19, Type::Name),
-    (2950, Type::Uuid),
-    (1082, Type::Date),
-    (1083, Type::Time),
-    (1114, Type::Timestamp),
-    (1184, Type::Timestamptz),
+struct BuiltIn {
+    ty: Type,
+    name: &'static str,
+    /// What `CAST` may call it besides its name.
+    aliases: &'static [&'static str],
+    oid: u32,
+    array_oid: u32,
+    category: Category,
+    preferred: bool,
+}
+
+const fn built_in(ty: Type, name: &'static str, oid: u32, array_oid: u32, category: Category) -> BuiltIn {
+    let preferred = matches!(ty, Type::Bool | Type::Float8 | Type::Text | Type::Timestamptz | Type::Interval);
+    BuiltIn { ty, name, aliases: &[], oid, array_oid, category, preferred }
+}
+
+const fn called(row: BuiltIn, aliases: &'static [&'static str]) -> BuiltIn {
+    BuiltIn { aliases, ..row }
+}
+
+/// The built-in types, with the numbers that Postgres fixes for each.
+const BUILT_IN: [BuiltIn; 21] = [
+    called(built_in(Type::Bool, "bool", 16, 1000, Category::Bool), &["boolean"]),
+    called(built_in(Type::Int2, "int2", 21, 1005, Category::Number), &["smallint"]),
+    called(built_in(Type::Int4, "int4", 23, 1007, Category::Number), &["int", "integer"]),
+    called(built_in(Type::Int8, "int8", 20, 1016, Category::Number), &["bigint"]),
+    called(built_in(Type::Float4, "float4", 700, 1021, Category::Number), &["real"]),
+    called(built_in(Type::Float8, "float8", 701, 1022, Category::Number), &["double precision", "float"]),
+    called(built_in(Type::Numeric, "numeric", 1700, 1231, Category::Number), &["decimal", "dec"]),
+    built_in(Type::Text, "text", 25, 1009, Category::String),
+    called(built_in(Type::Varchar, "varchar", 1043, 1015, Category::String), &["character varying"]),
+    built_in(Type::Bpchar, "bpchar", 1042, 1014, Category::String),
+    built_in(Type::Name, "name", 19, 1003, Category::String),
+    built_in(Type::Uuid, "uuid", 2950, 2951, Category::User),
+    built_in(Type::Bytea, "bytea", 17, 1001, Category::User),
+    built_in(Type::Date, "date", 1082, 1182, Category::Moment),
+    called(built_in(Type::Time, "time", 1083, 1183, Category::Moment), &["time without time zone"]),
+    called(built_in(Type::Timetz, "timetz", 1266, 1270, Category::Moment), &["time with time zone"]),
+    called(built_in(Type::Timestamp, "timestamp", 1114, 1115, Category::Moment), &["timestamp without time zone"]),
+    called(built_in(Type::Timestamptz, "timestamptz", 1184, 1185, Category::Moment), &["timestamp with time zone"]),
+    built_in(Type::Interval, "interval", 1186, 1187, Category::Span),
+    built_in(Type::Json, "json", 114, 199, Category::User),
+    built_in(Type::Jsonb, "jsonb", 3802, 3807, Category::User),
 ];
 
 impl Type {
     /// The type of a column's values.
     pub fn of(column: &Column) -> Type {
-        let built_in = BUILT_IN.iter().find(|(oid, _)| *oid == column.type_oid);
-        match built_in {
-            _ if column.dims > 0 => Type::Other(column.type_oid),
-            Some((_, ty)) => *ty,
+        if column.dims > 0 {
+            let element = BUILT_IN.iter().find(|row| row.array_oid == column.type_oid);
+            return match element {
+                Some(row) => Type::Array(row.oid),
+                None if column.type_kind == 'e' && column.labels.type_oid > 0 => Type::Array(column.labels.type_oid),
+                None => Type::Other(column.type_oid),
+            };
+        }
+        match Type::by_oid(column.type_oid) {
+            Some(ty) => ty,
             None if column.type_kind == 'e' => Type::Enum(column.type_oid),
             None => Type::Other(column.type_oid),
         }
     }
 
-    /// A type that a cast may name.
-    pub fn named(name: &str) -> Option<Type> {
-        Some(match name {
-            "bool" | "boolean" => Type::Bool,
-            "int2" | "smallint" => Type::Int2,
-            "int4" | "int" | "integer" => Type::Int4,
-            "int8" | "bigint" => Type::Int8,
-            "float4" | "real" => Type::Float4,
-            "float8" | "double precision" => Type::Float8,
-            "numeric" | "decimal" | "dec" => Type::Numeric,
-            "text" => Type::Text,
-            "varchar" | "character varying" => Type::Varchar,
-            "uuid" => Type::Uuid,
-            "date" => Type::Date,
-            "time" | "time without time zone" => Type::Time,
-            "timestamp" | "timestamp without time zone" => Type::Timestamp,
-            "timestamptz" | "timestamp with time zone" => Type::Timestamptz,
-            _ => return None,
-        })
+    fn by_oid(oid: u32) -> Option<Type> {
+        BUILT_IN.iter().find(|row| row.oid == oid).map(|row| row.ty)
     }
 
-    /// The name in error texts and in printed casts.
+    fn row(self) -> Option<&'static BuiltIn> {
+        BUILT_IN.iter().find(|row| row.ty == self)
+    }
+
+    /// A type that a cast may name, in lower case: `int4`, `double precision`, `text[]`.
+    pub fn named(name: &str) -> Option<Type> {
+        if let Some(element) = name.strip_suffix("[]") {
+            // All numbers of dimensions are one type.
+            return Type::named(element.trim_end_matches("[]"))?.array();
+        }
+        // The protocol's clients are told that they cannot cast to the blank-padded type.
+        let mut rows = BUILT_IN.iter().filter(|row| row.ty != Type::Bpchar);
+        rows.find(|row| row.name == name || row.aliases.contains(&name)).map(|row| row.ty)
+    }
+
+    /// The type of arrays of this type. An enum's arrays count as arrays of that enum.
+    pub fn array(self) -> Option<Type> {
+        match self {
+            Type::Enum(oid) => Some(Type::Array(oid)),
+            _ => self.row().map(|row| Type::Array(row.oid)),
+        }
+    }
+
+    /// The type of an array's elements.
+    pub fn element(self) -> Option<Type> {
+        match self {
+            Type::Array(oid) => Some(Type::by_oid(oid).unwrap_or(Type::Enum(oid))),
+            _ => None,
+        }
+    }
+
+    /// The name in error texts and in printed casts, without `[]`.
     pub fn name(self) -> &'static str {
         match self {
-            Type::Bool => "bool",
-            Type::Int2 => "int2",
-            Type::Int4 => "int4",
-            Type::Int8 => "int8",
-            Type::Float4 => "float4",
-            Type::Float8 => "float8",
-            Type::Numeric => "numeric",
-            Type::Text => "text",
-            Type::Varchar => "varchar",
-            Type::Bpchar => "bpchar",
-            Type::Name => "name",
-            Type::Uuid => "uuid",
-            Type::Date => "date",
-            Type::Time => "time",
-            Type::Timestamp => "timestamp",
-            Type::Timestamptz => "timestamptz",
             Type::Enum(_) => "enum",
+            Type::Array(_) => self.element().map_or("array", Type::name),
             Type::Other(_) => "unsupported",
             Type::Unknown => "unknown",
+            _ => self.row().map_or("any", |row| row.name),
         }
     }
 
-    fn family(self) -> Family {
+    pub fn category(self) -> Category {
         match self {
-            Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric => Family::Number,
-            Type::Text | Type::Varchar | Type::Bpchar | Type::Name => Family::String,
-            Type::Date | Type::Timestamp | Type::Timestamptz => Family::Moment,
-            _ => Family::Single,
+            Type::Enum(_) | Type::AnyEnum => Category::Enum,
+            Type::Array(_) | Type::AnyArray | Type::AnyCompatibleArray => Category::Array,
+            Type::Unknown => Category::Unknown,
+            _ => self.row().map_or(Category::User, |row| row.category),
         }
+    }
+
+    /// Whether Postgres prefers it within its category.
+    pub fn is_preferred(self) -> bool {
+        self.row().is_some_and(|row| row.preferred)
     }
 
     pub fn is_number(self) -> bool {
-        self.family() == Family::Number
+        self.category() == Category::Number
     }
 
     pub fn is_integer(self) -> bool {
@@ -137,40 +197,33 @@ impl Type {
         matches!(self, Type::Float4 | Type::Float8)
     }
 
+    /// Whether its values have a collation.
+    pub fn is_collatable(self) -> bool {
+        self.is_string() || self.element().is_some_and(Type::is_string)
+    }
+
     pub fn is_string(self) -> bool {
-        self.family() == Family::String
+        self.category() == Category::String
     }
 
-    /// How far a number type is along Postgres' implicit casts: each converts to all that come later.
-    fn number_rank(self) -> u8 {
-        match self {
-            Type::Int2 => 0,
-            Type::Int4 => 1,
-            Type::Int8 => 2,
-            Type::Numeric => 3,
-            Type::Float4 => 4,
-            _ => 5,
-        }
+    /// Whether it stands for other types in the row of a function.
+    pub fn is_polymorphic(self) -> bool {
+        self.is_simple_polymorphic() || matches!(self, Type::AnyCompatible | Type::AnyCompatibleArray)
     }
 
-    /// Whether Postgres converts `self` to `to` without being asked.
-    pub fn converts_to(self, to: Type) -> bool {
-        if self == to || self == Type::Unknown {
-            return true;
-        }
-        match (self.family(), to.family()) {
-            (Family::Number, Family::Number) => self.number_rank() < to.number_rank(),
-            // `name` becomes text; the blank-padded type is reached by assignment only.
-            (Family::String, Family::String) => !(self == Type::Name && matches!(to, Type::Varchar | Type::Bpchar)),
-            (Family::Moment, Family::Moment) => {
-                self == Type::Date || (self == Type::Timestamp && to == Type::Timestamptz)
-            }
-            _ => false,
-        }
+    /// The family in which types have to be the same, and not only convertible to one type.
+    pub fn is_simple_polymorphic(self) -> bool {
+        matches!(self, Type::AnyElement | Type::AnyNonArray | Type::AnyEnum | Type::AnyArray)
+    }
+
+    /// Whether a cast to the string type `to` gives the text that a row has: not for `bool` (`t` and `true`), the padding of
+    /// `bpchar`, and what `name` cuts off.
+    pub fn prints_as_read(self, to: Type) -> bool {
+        !matches!(self, Type::Bool | Type::Bpchar) && (to != Type::Name || self == Type::Name)
     }
 
     /// Whether equal values always have equal text, so that text can be looked up by its bytes.
-    /// Not for `numeric` (`1.0` and `1`), floats (`-0`), and `bpchar` (padding).
+    /// Not for `numeric` (`1.0` and `1`), floats (`-0`), `interval` (a day and 24 hours), and `bpchar` (padding).
     pub fn equal_by_text(self) -> bool {
         matches!(
             self,
@@ -182,6 +235,7 @@ impl Type {
                 | Type::Varchar
                 | Type::Name
                 | Type::Uuid
+                | Type::Bytea
                 | Type::Date
                 | Type::Time
                 | Type::Timestamp
@@ -189,81 +243,11 @@ impl Type {
                 | Type::Enum(_)
         )
     }
-
-    /// Whether `<` and its kin exist here.
-    pub fn is_ordered(self) -> bool {
-        !matches!(self, Type::Bool | Type::Enum(_) | Type::Other(_))
-    }
 }
 
-/// The argument types of the comparison operator that Postgres picks for `left op right`; `None` if it finds none or we do
-/// not follow it there. Unknown operands must have been given the other's type before.
-pub fn comparison(left: Type, right: Type) -> Option<(Type, Type)> {
-    use Type::*;
-    if matches!(left, Other(_)) || matches!(right, Other(_)) {
-        return None;
+impl fmt::Display for Type {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())?;
+        if matches!(self, Type::Array(_)) { formatter.write_str("[]") } else { Ok(()) }
     }
-    if left.is_number() && right.is_number() {
-        return Some(numbers(left, right));
-    }
-    if left.is_string() && right.is_string() {
-        return Some(strings(left, right));
-    }
-    match (left.family(), right.family()) {
-        // An operator for every pair exists, so nothing is converted.
-        (Family::Moment, Family::Moment) => Some((left, right)),
-        _ if left == right => Some((left, right)),
-        _ => None,
-    }
-}
-
-fn numbers(left: Type, right: Type) -> (Type, Type) {
-    use Type::*;
-    let wide = |ty: Type| if ty.is_float() { ty } else { Float8 };
-    if left.is_float() || right.is_float() {
-        // The preferred type of the category wins where one side has to be converted.
-        return (wide(left), wide(right));
-    }
-    if left == Numeric || right == Numeric { (Numeric, Numeric) } else { (left, right) }
-}
-
-fn strings(left: Type, right: Type) -> (Type, Type) {
-    use Type::*;
-    match (left, right) {
-        (Bpchar, Bpchar | Varchar) | (Varchar, Bpchar) => (Bpchar, Bpchar),
-        (Name, Name) => (Name, Name),
-        (Name, _) => (Name, Text),
-        (_, Name) => (Text, Name),
-        _ => (Text, Text),
-    }
-}
-
-/// The argument types of `+ - * /`, and the type of the result.
-pub fn arithmetic(left: Type, right: Type) -> Option<(Type, Type, Type)> {
-    if !left.is_number() || !right.is_number() {
-        return None;
-    }
-    let (left, right) = numbers(left, right);
-    let wider = if left.number_rank() >= right.number_rank() { left } else { right };
-    Some((left, right, wider))
-}
-
-/// The type that Postgres gives the elements of `x IN (a, b, ..)`: the first type wins unless a later one is
-/// reached from it and not the other way round. `None`: no common type.
-pub fn common(types: impl IntoIterator<Item = Type>) -> Option<Type> {
-    let mut common = Type::Unknown;
-    for ty in types {
-        if ty == Type::Unknown || ty == common {
-            continue;
-        }
-        let preferred = matches!(common, Type::Float8 | Type::Text | Type::Timestamptz | Type::Bool);
-        if common == Type::Unknown {
-            common = ty;
-        } else if common.family() != ty.family() || common.family() == Family::Single {
-            return None;
-        } else if !preferred && common.converts_to(ty) && !ty.converts_to(common) {
-            common = ty;
-        }
-    }
-    Some(if common == Type::Unknown { Type::Text } else { common })
 }

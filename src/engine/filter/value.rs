@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::decimal::Decimal;
-use super::moment;
+use super::functions::array as arrays;
 use super::types::Type;
+use super::{array, interval, json, moment};
 
 /// One value that is not NULL. Strings borrow from the row.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +18,8 @@ pub enum Value<'a> {
     /// `float8`, and `float4` widened to it, which is exact.
     Float(f64),
     Numeric(Decimal<'a>),
-    /// Strings, and types whose text order is their order: `uuid`; and enums by their label.
+    /// Strings, and types whose text order is their order: `uuid`, `bytea` in hexadecimal; enums by their label; `timetz`, which
+    /// is only tested for NULL; `json`, as it was written.
     Text(Cow<'a, [u8]>),
     /// Days from 2000-01-01.
     Date(i32),
@@ -25,6 +27,27 @@ pub enum Value<'a> {
     Time(i64),
     /// Microseconds from 2000-01-01 00:00, in UTC for `timestamptz`.
     Timestamp(i64),
+    Interval(Interval),
+    /// The output form of an array, and the type of its elements.
+    Array(Type, Cow<'a, [u8]>),
+    /// The output form.
+    Jsonb(Cow<'a, [u8]>),
+}
+
+/// A span of time. A month has no fixed number of days, and a day none of hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Interval {
+    pub months: i32,
+    pub days: i32,
+    pub micros: i64,
+}
+
+impl Interval {
+    /// What Postgres compares: microseconds, a month being 30 days and a day 24 hours.
+    pub fn span(self) -> i128 {
+        let days = i128::from(self.months) * 30 + i128::from(self.days);
+        days * i128::from(moment::DAY) + i128::from(self.micros)
+    }
 }
 
 /// The most that the type `name` keeps of a text.
@@ -47,14 +70,22 @@ impl<'a> Value<'a> {
             Type::Float4 => read_float(text, true).map(Value::Float),
             Type::Float8 => read_float(text, false).map(Value::Float),
             Type::Numeric => Decimal::read(text).map(Value::Numeric),
-            Type::Text | Type::Varchar | Type::Bpchar | Type::Name | Type::Uuid | Type::Enum(_) => {
-                Some(Value::Text(Cow::Borrowed(text)))
-            }
+            Type::Text
+            | Type::Varchar
+            | Type::Bpchar
+            | Type::Name
+            | Type::Uuid
+            | Type::Bytea
+            | Type::Enum(_)
+            | Type::Json => Some(Value::Text(Cow::Borrowed(text))),
+            Type::Jsonb => Some(Value::Jsonb(Cow::Borrowed(text))),
+            Type::Array(_) => ty.element().map(|element| Value::Array(element, Cow::Borrowed(text))),
             Type::Date => moment::read_date(text).map(Value::Date),
             Type::Time => moment::read_time(text).map(Value::Time),
             Type::Timestamp => moment::read_timestamp(text, false).map(Value::Timestamp),
             Type::Timestamptz => moment::read_timestamp(text, true).map(Value::Timestamp),
-            Type::Other(_) | Type::Unknown => None,
+            Type::Interval => interval::read(text).map(Value::Interval),
+            _ => None,
         };
         value.ok_or(Failure)
     }
@@ -78,7 +109,14 @@ impl<'a> Value<'a> {
             Type::Time => moment::read_time(trimmed.as_bytes()).map(Value::Time),
             Type::Timestamp => moment::read_timestamp(trimmed.as_bytes(), false).map(Value::Timestamp),
             Type::Timestamptz => moment::read_timestamp(trimmed.as_bytes(), true).map(Value::Timestamp),
-            Type::Enum(_) | Type::Other(_) | Type::Unknown => None,
+            Type::Interval => interval::parse(trimmed).map(Value::Interval),
+            Type::Bytea => parse_bytea(text).map(|text| Value::Text(Cow::Owned(text))),
+            // A label that does not exist fails in the snapshot query.
+            Type::Enum(_) => Some(owned(text)),
+            Type::Array(_) => arrays::parse(ty.element()?, text),
+            Type::Json => json::scan::is_valid(text.as_bytes()).then(|| owned(text)),
+            Type::Jsonb => json::tree::normal(text.as_bytes()).ok().map(|text| Value::Jsonb(Cow::Owned(text))),
+            _ => None,
         }
     }
 
@@ -90,10 +128,13 @@ impl<'a> Value<'a> {
             Value::Int(value) => value.to_string(),
             Value::Float(value) => print_float(*value, ty),
             Value::Numeric(value) => value.print(),
-            Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Value::Text(text) | Value::Array(_, text) | Value::Jsonb(text) => {
+                String::from_utf8_lossy(text).into_owned()
+            }
             Value::Date(days) => moment::print_date(*days),
             Value::Time(micros) => moment::print_time(*micros),
             Value::Timestamp(micros) => moment::print_timestamp(*micros, ty == Type::Timestamptz),
+            Value::Interval(interval) => interval::print(*interval),
         }
     }
 
@@ -107,6 +148,26 @@ impl<'a> Value<'a> {
             Value::Date(days) => Value::Date(days),
             Value::Time(micros) => Value::Time(micros),
             Value::Timestamp(micros) => Value::Timestamp(micros),
+            Value::Interval(interval) => Value::Interval(interval),
+            Value::Array(ty, text) => Value::Array(ty, Cow::Owned(text.into_owned())),
+            Value::Jsonb(text) => Value::Jsonb(Cow::Owned(text.into_owned())),
+        }
+    }
+
+    /// The same value, borrowing its bytes from this one.
+    pub fn borrow(&self) -> Value<'_> {
+        match self {
+            Value::Text(text) => Value::Text(Cow::Borrowed(text.as_ref())),
+            Value::Numeric(value) => Value::Numeric(value.borrow()),
+            Value::Bool(value) => Value::Bool(*value),
+            Value::Int(value) => Value::Int(*value),
+            Value::Float(value) => Value::Float(*value),
+            Value::Date(days) => Value::Date(*days),
+            Value::Time(micros) => Value::Time(*micros),
+            Value::Timestamp(micros) => Value::Timestamp(*micros),
+            Value::Interval(interval) => Value::Interval(*interval),
+            Value::Array(ty, text) => Value::Array(*ty, Cow::Borrowed(text.as_ref())),
+            Value::Jsonb(text) => Value::Jsonb(Cow::Borrowed(text.as_ref())),
         }
     }
 
@@ -120,9 +181,17 @@ impl<'a> Value<'a> {
             (Value::Numeric(left), Value::Numeric(right)) => left.compare(right),
             (Value::Date(left), Value::Date(right)) => left.cmp(right),
             (Value::Time(left), Value::Time(right)) => left.cmp(right),
+            (Value::Interval(left), Value::Interval(right)) => left.span().cmp(&right.span()),
             (Value::Date(_) | Value::Timestamp(_), Value::Date(_) | Value::Timestamp(_)) => {
                 self.micros().cmp(&other.micros())
             }
+            (Value::Array(ty, left), Value::Array(_, right)) => {
+                let read = |text| array::Array::read(text).ok_or(Failure);
+                array::compare::compare(*ty, &read(left)?, &read(right)?)?
+            }
+            // Which of two that differ comes first is never asked.
+            (Value::Jsonb(left), Value::Jsonb(right)) if json::compare::equal(left, right)? => Ordering::Equal,
+            (Value::Jsonb(_), Value::Jsonb(_)) => Ordering::Less,
             _ => return Err(Failure),
         })
     }
@@ -231,6 +300,42 @@ fn parse_uuid(text: &str) -> Option<Vec<u8>> {
         }
     }
     rest.next().is_none().then_some(printed)
+}
+
+/// Hexadecimal after `\x`, with blanks between bytes, or characters with `\\\\` and octal escapes; to the output form.
+fn parse_bytea(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(digits) = text.strip_prefix("\\x") {
+        let mut rest = digits.bytes().filter(|byte| !matches!(byte, b' ' | b'\n' | b'\t' | b'\r'));
+        // A blank inside of a byte is an error, and one digit too many.
+        let split = digits.split([' ', '\n', '\t', '\r']).any(|part| part.len() % 2 == 1);
+        while let Some(high) = rest.next() {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            let byte = digit(high)? * 16 + digit(rest.next()?)?;
+            bytes.push(u8::try_from(byte).ok()?);
+        }
+        (!split).then_some(())?;
+    } else {
+        let mut rest = text.as_bytes();
+        while let Some((first, after)) = rest.split_first() {
+            (bytes, rest) = match (first, after) {
+                (b'\\', [b'\\', after @ ..]) => (pushed(bytes, b'\\'), after),
+                (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
+                    (pushed(bytes, (a - b'0') * 64 + (b - b'0') * 8 + (c - b'0')), after)
+                }
+                (b'\\', _) => return None,
+                (byte, after) => (pushed(bytes, *byte), after),
+            };
+        }
+    }
+    let hexadecimal = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = hexadecimal.map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+    Some(b"\\x".iter().copied().chain(digits).collect())
+}
+
+fn pushed(mut bytes: Vec<u8>, byte: u8) -> Vec<u8> {
+    bytes.push(byte);
+    bytes
 }
 
 /// The longest beginning of at most `bytes` bytes that ends between characters.

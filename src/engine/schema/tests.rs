@@ -16,6 +16,7 @@ fn column(name: &str, type_name: &str, type_modifier: i32) -> Column {
         not_null: false,
         generated: false,
         deterministic: true,
+        labels: Default::default(),
     }
 }
 

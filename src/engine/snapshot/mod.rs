@@ -14,8 +14,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+pub use copy::fields;
 pub use mark::{Mark, widen};
-pub use take::{Context, failure, take};
+pub use take::{Context, begin, connection, failure, slow, take, wait_for_flush};
 
 /// Why a shape has no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +121,25 @@ impl Snapshot {
     /// The transactions that the snapshot contains, once known.
     pub fn mark(&self) -> Option<Mark> {
         self.state.lock().mark.clone()
+    }
+
+    /// Waits until it is known which transactions the snapshot contains: the log has, or will have, all others.
+    ///
+    /// # Errors
+    /// The snapshot could not be made.
+    pub async fn joined(&self) -> Result<Mark, Failure> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.state.lock();
+                match (&state.mark, &state.outcome) {
+                    (_, Some(Err(failure))) => return Err(failure.clone()),
+                    (Some(mark), _) => return Ok(mark.clone()),
+                    (None, _) => {}
+                }
+            }
+            changed.await;
+        }
     }
 
     fn set_mark(&self, mark: Mark) {

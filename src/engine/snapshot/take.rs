@@ -71,10 +71,10 @@ async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -
     // Whatever ends this early, the connection is not used again in the middle of a transaction.
     client.spoiled = true;
     loop {
-        let (mark, read) = begin(&client, &shape.definition.table).await?;
+        let (mark, seen) = begin(&client, &shape.definition.table).await?;
         if context.collector.snapshot_taken(shape.number, mark.clone()).await? == Verdict::Accepted {
             shape.snapshot.set_mark(mark);
-            wait_for_flush(&client, read, deadline).await?;
+            wait_for_flush(&client, seen, deadline).await?;
             return Ok(client);
         }
         // A transaction that the stream has shown already is not visible yet: Postgres makes a commit
@@ -84,7 +84,8 @@ async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -
     }
 }
 
-async fn connection(connections: &Connections) -> Result<Connection<'_>, Failure> {
+/// A connection of the pool.
+pub async fn connection(connections: &Connections) -> Result<Connection<'_>, Failure> {
     connections.get().await.map_err(|error| match error {
         bb8::RunError::User(error) => failure(&error),
         bb8::RunError::TimedOut => {
@@ -93,8 +94,12 @@ async fn connection(connections: &Connections) -> Result<Connection<'_>, Failure
     })
 }
 
-/// Starts the transaction; returns what it sees, and a position that everything it sees lies before.
-async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
+/// Starts a transaction that reads `table`; returns what it sees, and a position that lies after all of that, and that
+/// the stream comes to even if nothing more is written.
+///
+/// # Errors
+/// The table is not the one that it was, or cannot be read.
+pub async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
     let mut begin = String::from("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;");
     // For this transaction alone: behind a pooler the next one may be on another session.
     begin.extend(OUTPUT_SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}';")));
@@ -111,7 +116,7 @@ async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
     let unexpected = |error: String| Failure::Unexpected(error);
     let mark = row.get::<_, &str>(0).parse::<Mark>().map_err(|error| unexpected(error.to_string()))?;
     let read = row.get::<_, &str>(1).parse::<Lsn>().map_err(|error| unexpected(error.to_string()))?;
-    Ok((mark, read))
+    Ok((mark, flush_target(read)))
 }
 
 fn select(definition: &Definition) -> String {
@@ -121,6 +126,7 @@ fn select(definition: &Definition) -> String {
     // ONLY: the stream tells of each child of an inheritance tree as a table of its own.
     let from = table.name.quoted();
     let condition = definition.condition.as_ref().map(|condition| format!(" WHERE {}", condition.filter.sql()));
+    // The rows of a subset are chosen in `engine/subset/part.rs`.
     format!("COPY (SELECT {columns} FROM ONLY {from}{}) TO STDOUT", condition.unwrap_or_default())
 }
 
@@ -168,12 +174,12 @@ async fn copy_rows(
 }
 
 /// Waits until Postgres has on disk what the snapshot saw: with `synchronous_commit=off` a crash could
-/// otherwise take back rows that readers have been shown.
-async fn wait_for_flush(client: &Client, read: Lsn, deadline: Instant) -> Result<(), Failure> {
+/// otherwise take back rows that readers have been shown. `seen` is the position that [`begin`] gave.
+pub async fn wait_for_flush(client: &Client, seen: Lsn, deadline: Instant) -> Result<(), Failure> {
     loop {
         let row = client.query_one("SELECT pg_current_wal_flush_lsn()::text", &[]).await;
         let row = row.map_err(|error| failure(&error))?;
-        if row.get::<_, &str>(0).parse::<Lsn>().is_ok_and(|flushed| flushed >= flush_target(read)) {
+        if row.get::<_, &str>(0).parse::<Lsn>().is_ok_and(|flushed| flushed >= seen) {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -197,7 +203,8 @@ fn flush_target(read: Lsn) -> Lsn {
     }
 }
 
-fn slow(limit: Duration) -> Failure {
+/// A query that Postgres does not answer in time.
+pub fn slow(limit: Duration) -> Failure {
     Failure::Retry(format!(
         "Snapshot query took too long to return data (cancelled after {}ms). An index on the columns of the filter would make it fast",
         limit.as_millis()

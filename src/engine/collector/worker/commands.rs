@@ -37,6 +37,9 @@ impl Worker {
                 });
             }
             Command::End(shape) => self.end(shape.number)?,
+            Command::Shown(reply) => {
+                let _ = reply.send(self.earlier.clone());
+            }
             Command::Visible(mark) => self.earlier.retain(|xid| !mark.contains(*xid)),
             Command::Seen(tables, since) => {
                 for seen in tables {

@@ -3,10 +3,11 @@
 use sqlparser::ast::{DataType, Expr, TypedString, UnaryOperator, Value as Literal};
 
 use super::{Operand, Resolved, Resolver};
+use crate::engine::filter::catalog::casts::{Context, Convert, Pathway, pathway};
 use crate::engine::filter::parse::error_at;
 use crate::engine::filter::tree::{Kind, Node};
 use crate::engine::filter::types::Type;
-use crate::engine::filter::value::Value;
+use crate::engine::filter::value::{Failure, Value};
 
 /// The values of `$1`, `$2`, .. and the type that each got at its first use.
 pub(super) struct Parameters<'a> {
@@ -106,7 +107,25 @@ impl Resolver<'_> {
             return self.coerce_literal(operand, to);
         }
         let at = operand.at;
-        self.fold(Node::new(to, Kind::Cast(Box::new(operand.node))), at)
+        match self.conversion(&operand.node, to, Context::Implicit) {
+            Some(by) => self.fold(Node::new(to, Kind::Cast { by, value: Box::new(operand.node) }), at),
+            None => {
+                let from = self.type_name(&operand.node);
+                Err(error_at(at, format_args!("unknown cast from type {from} to type {to}")))
+            }
+        }
+    }
+
+    /// How a value becomes another type, if Postgres does it in this context and we do too.
+    fn conversion(&self, node: &Node, to: Type, context: Context) -> Option<Convert> {
+        match pathway(node.ty, to, context)? {
+            Pathway::Run(by) => Some(by),
+            // A column's own text is what its output function prints.
+            Pathway::Missing if matches!(node.kind, Kind::Column(_)) && matches!(to, Type::Text | Type::Varchar) => {
+                (!matches!(node.ty, Type::Other(_))).then_some(|_, _, _| Err(Failure))
+            }
+            Pathway::Missing => None,
+        }
     }
 
     fn coerce_literal(&mut self, operand: Operand, to: Type) -> Resolved<Node> {
@@ -117,19 +136,28 @@ impl Resolver<'_> {
             return Ok(Node::constant(to, None));
         };
         let text = String::from_utf8_lossy(text);
-        match Value::parse(to, &text) {
+        let parsed = Value::parse(to, &text).filter(|_| match to {
+            Type::Enum(oid) => self.labels(oid).any(|label| label == text),
+            _ => true,
+        });
+        match parsed {
             Some(value) => Ok(Node::constant(to, Some(value))),
             None => {
                 let name = match to {
                     Type::Enum(oid) => {
-                        let column = self.table.columns.iter().find(|column| column.type_oid == oid);
+                        let column = self.table.columns.iter().find(|column| column.labels.type_oid == oid);
                         format!("enum {}", column.map_or("", |column| &column.type_name))
                     }
-                    _ => to.name().into(),
+                    _ => to.to_string(),
                 };
                 Err(error_at(operand.at, format_args!("invalid syntax for type {name}: {text}")))
             }
         }
+    }
+
+    fn labels(&self, oid: u32) -> impl Iterator<Item = &str> {
+        let column = self.table.columns.iter().find(|column| column.labels.type_oid == oid);
+        column.into_iter().flat_map(|column| column.labels.list.iter().map(String::as_str))
     }
 
     pub(super) fn typed_string(&mut self, expr: &Expr, typed: &TypedString) -> Resolved {
@@ -153,29 +181,32 @@ impl Resolver<'_> {
     /// `x::T` and `CAST(x AS T)`.
     pub(super) fn explicit_cast(&mut self, inner: &Expr, data_type: &DataType) -> Resolved {
         let to = self.named_type(self.tokens.start(inner), data_type)?;
+        let mut plain = inner;
+        while let Expr::Nested(nested) = plain {
+            plain = nested;
+        }
+        if let (Expr::Array(array), Some(_)) = (plain, to.element())
+            && array.named
+        {
+            return self.array(plain, array, Some(to));
+        }
         let operand = self.operand(inner)?;
+        let sign = self.tokens.after(inner, |token| token.to_string() == "::");
+        self.cast(Operand { at: if operand.at == 0 { sign } else { operand.at }, ..operand }, to, Context::Explicit)
+            .map(Operand::from)
+    }
+
+    /// Converts as far as the context allows.
+    pub(super) fn cast(&mut self, operand: Operand, to: Type, context: Context) -> Resolved<Node> {
         let operand = self.known(operand)?;
-        let from = operand.node.ty;
+        let (from, at) = (operand.node.ty, operand.at);
         if from == Type::Unknown || from == to {
-            return self.coerce(operand, to).map(Operand::from);
+            return self.coerce(operand, to);
         }
-        let column = matches!(operand.node.kind, Kind::Column(_));
-        let to_text = matches!(to, Type::Text | Type::Varchar);
-        let exists = match from {
-            Type::Other(_) => false,
-            Type::Bool => to_text || to == Type::Int4,
-            // Postgres prints a calculated float in its own way; a column's text is printed already.
-            Type::Float4 | Type::Float8 if to_text => column,
-            Type::Int4 if to == Type::Bool => true,
-            // The session's zone would decide.
-            Type::Date | Type::Timestamp if to == Type::Timestamptz => false,
-            _ => to_text || from.converts_to(to),
-        };
-        if !exists {
+        let Some(by) = self.conversion(&operand.node, to, context) else {
             let from = self.type_name(&operand.node);
-            let at = self.tokens.after(inner, |token| token.to_string() == "::");
-            return Err(error_at(at, format_args!("unknown cast from type {from} to type {}", to.name())));
-        }
-        self.coerce(operand, to).map(Operand::from)
+            return Err(error_at(at, format_args!("unknown cast from type {from} to type {to}")));
+        };
+        self.fold(Node::new(to, Kind::Cast { by, value: Box::new(operand.node) }), at)
     }
 }

@@ -2,11 +2,14 @@
 
 use sqlparser::ast::Expr;
 
+use super::overload::{Chosen, NotChosen, choose, common};
 use super::{Operand, Place, Resolved, Resolver, connect, no_operator};
 use crate::engine::filter::FilterError;
+use crate::engine::filter::catalog::Body;
+use crate::engine::filter::catalog::casts::converts;
 use crate::engine::filter::parse::error_at;
-use crate::engine::filter::tree::{Arithmetic, Comparison, Kind, List, Node};
-use crate::engine::filter::types::{Type, arithmetic, common, comparison};
+use crate::engine::filter::tree::{Comparison, Kind, List, Node};
+use crate::engine::filter::types::Type;
 use crate::engine::filter::value::Value;
 
 /// The most nodes that one BETWEEN or IN may make out of its left side. A list of columns can be this long.
@@ -17,6 +20,55 @@ impl Resolver<'_> {
         self.tokens.after(place.left, |token| token.to_string().eq_ignore_ascii_case(place.sign))
     }
 
+    /// `left sign right`, with the operator that Postgres picks.
+    pub(super) fn infix(&mut self, sign: &str, left: Operand, right: Operand, place: Place<'_>) -> Resolved<Node> {
+        let (left, right) = (self.known(left)?, self.known(right)?);
+        let chosen = match choose(sign, &[left.node.ty, right.node.ty]) {
+            Ok(chosen) => chosen,
+            Err(NotChosen::Unknown) => {
+                return Err(error_at(self.at(place), format_args!("unknown binary operator \"{sign}\"")));
+            }
+            Err(NotChosen::NoneFits) => return Err(self.no_operator(&left, &right, place)),
+        };
+        if let Some(ty) = chosen.arguments.first() {
+            self.check_order(chosen.function, *ty, place)?;
+        }
+        let node = self.apply(chosen, vec![left, right])?.ok_or_else(|| no_operator(self.at(place)))?;
+        let node = self.compiled(node, place)?;
+        self.fold_at(node, place)
+    }
+
+    /// `sign value`, at a position.
+    pub(super) fn prefix(&mut self, sign: &str, value: Operand, at: usize) -> Resolved<Node> {
+        let value = self.known(value)?;
+        let chosen = match choose(sign, &[value.node.ty]) {
+            Ok(chosen) => chosen,
+            Err(NotChosen::Unknown) => {
+                return Err(error_at(at, format_args!("unknown unary operator \"{sign}\"")));
+            }
+            Err(NotChosen::NoneFits) => return Err(no_operator(at)),
+        };
+        let node = self.apply(chosen, vec![value])?.ok_or_else(|| no_operator(at))?;
+        self.fold(node, at)
+    }
+
+    /// A call of a row on its arguments, not folded; `None` if we do not have what Postgres picks.
+    pub(super) fn apply(&mut self, chosen: Chosen, operands: Vec<Operand>) -> Resolved<Option<Node>> {
+        let mut arguments = Vec::with_capacity(operands.len());
+        for (operand, to) in operands.into_iter().zip(chosen.arguments) {
+            arguments.push(self.coerce(operand, to)?);
+        }
+        let kind = match chosen.function.body {
+            Body::Missing => return Ok(None),
+            Body::Run(_) => Kind::Call { function: chosen.function, arguments },
+            Body::Compare(comparison) => match <[Node; 2]>::try_from(arguments) {
+                Ok([left, right]) => Kind::Compare(comparison, Box::new(left), Box::new(right)),
+                Err(_) => return Ok(None),
+            },
+        };
+        Ok(Some(Node::new(chosen.result, kind)))
+    }
+
     pub(super) fn compare(
         &mut self,
         sign: Comparison,
@@ -24,12 +76,10 @@ impl Resolver<'_> {
         right: Operand,
         place: Place<'_>,
     ) -> Resolved<Node> {
-        let (left, right) = self.comparable(sign, left, right, place)?;
-        let node = Node::new(Type::Bool, Kind::Compare(sign, Box::new(left), Box::new(right)));
-        self.fold_at(node, place)
+        self.infix(sign.sign(), left, right, place)
     }
 
-    fn fold_at(&self, node: Node, place: Place<'_>) -> Resolved<Node> {
+    pub(super) fn fold_at(&self, node: Node, place: Place<'_>) -> Resolved<Node> {
         // The position is needed, and found, only if it fails.
         self.fold(node, 0).map_err(|error| {
             let message = error.message.split_once(": ").map_or("", |(_, message)| message);
@@ -49,8 +99,8 @@ impl Resolver<'_> {
         error_at(at, format_args!("type conflict for ${}: {own} and {other}", parameter + 1))
     }
 
-    /// Both operands converted to what the operator takes.
-    fn comparable(
+    /// Both operands converted to what the comparison takes.
+    pub(super) fn comparable(
         &mut self,
         sign: Comparison,
         left: Operand,
@@ -58,22 +108,23 @@ impl Resolver<'_> {
         place: Place<'_>,
     ) -> Resolved<(Node, Node)> {
         let (left, right) = (self.known(left)?, self.known(right)?);
-        let (left_type, right_type) = match (left.node.ty, right.node.ty) {
-            (Type::Unknown, Type::Unknown) => (Type::Text, Type::Text),
-            (Type::Unknown, known) | (known, Type::Unknown) => (known, known),
-            both => both,
-        };
-        let Some((left_to, right_to)) = comparison(left_type, right_type) else {
+        let Ok(chosen) = choose(sign.sign(), &[left.node.ty, right.node.ty]) else {
             return Err(self.no_operator(&left, &right, place));
         };
-        if sign.orders() && !(left_to.is_ordered() && right_to.is_ordered()) {
-            return Err(no_operator(self.at(place)));
+        match (chosen.function.body, chosen.arguments.as_slice()) {
+            (Body::Compare(_), [left_to, right_to]) => {
+                self.check_order(chosen.function, *left_to, place)?;
+                Ok((self.coerce(left, *left_to)?, self.coerce(right, *right_to)?))
+            }
+            _ => Err(no_operator(self.at(place))),
         }
-        Ok((self.coerce(left, left_to)?, self.coerce(right, right_to)?))
     }
 
     pub(super) fn distinct(&mut self, left: &Expr, right: &Expr, negated: bool) -> Resolved {
         let place = Place { left, sign: "IS" };
+        if let Some(node) = self.distinct_rows(left, right, negated) {
+            return node.map(Operand::from);
+        }
         let (left, right) = (self.operand(left)?, self.operand(right)?);
         let (left, right) = self.comparable(Comparison::NotEqual, left, right, place)?;
         let node = Kind::Distinct { negated, left: Box::new(left), right: Box::new(right) };
@@ -93,47 +144,25 @@ impl Resolver<'_> {
         Ok(connect(!negated, both).into())
     }
 
-    pub(super) fn like(&mut self, value: &Expr, pattern: &Expr, negated: bool) -> Resolved {
-        let place = Place { left: value, sign: "LIKE" };
+    pub(super) fn like(&mut self, sign: &str, value: &Expr, pattern: &Expr, place: Place<'_>) -> Resolved {
         let (value, pattern) = (self.operand(value)?, self.operand(pattern)?);
-        let (value, pattern) = (self.known(value)?, self.known(pattern)?);
-        let stringy = |operand: &Operand| operand.node.ty.is_string() || operand.node.ty == Type::Unknown;
-        if !stringy(&value) || !stringy(&pattern) {
-            return Err(no_operator(self.at(place)));
-        }
-        // The operator exists for text, name and bpchar, whose padding counts here.
-        let own = match value.node.ty {
-            keeps @ (Type::Bpchar | Type::Name) => keeps,
-            _ => Type::Text,
-        };
-        let value = Box::new(self.coerce(value, own)?);
-        let pattern = Box::new(self.coerce(pattern, Type::Text)?);
-        if let Kind::Constant(Some(Value::Text(text))) = &pattern.kind
+        let node = self.infix(sign, value, pattern, place)?;
+        if let Kind::Call { arguments, .. } = &node.kind
+            && let [_, pattern] = arguments.as_slice()
+            && let Kind::Constant(Some(Value::Text(text))) = &pattern.kind
             && text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
         {
             return Err(error_at(self.at(place), "LIKE pattern must not end with escape character"));
         }
-        self.fold_at(Node::new(Type::Bool, Kind::Like { negated, value, pattern }), place).map(Operand::from)
-    }
-
-    pub(super) fn arithmetic(&mut self, left: &Expr, sign: Arithmetic, right: &Expr) -> Resolved {
-        let place = Place { left, sign: sign.sign() };
-        let (left, right) = (self.operand(left)?, self.operand(right)?);
-        let (left, right) = (self.known(left)?, self.known(right)?);
-        let types = match (left.node.ty, right.node.ty) {
-            (Type::Unknown, known) | (known, Type::Unknown) => (known, known),
-            both => both,
-        };
-        let Some((left_to, right_to, result)) = arithmetic(types.0, types.1) else {
-            return Err(self.no_operator(&left, &right, place));
-        };
-        let (left, right) = (Box::new(self.coerce(left, left_to)?), Box::new(self.coerce(right, right_to)?));
-        self.fold_at(Node::new(result, Kind::Arithmetic(sign, left, right)), place).map(Operand::from)
+        Ok(node.into())
     }
 
     /// Constants share one type and become a list, as Postgres makes an array of them; others are compared one by one.
     pub(super) fn in_list(&mut self, value: &Expr, list: &[Expr], negated: bool) -> Resolved {
         let place = Place { left: value, sign: "IN" };
+        if let Some(node) = self.row_in_list(value, list, negated) {
+            return node.map(Operand::from);
+        }
         let value = self.operand(value)?;
         let mut items = Vec::with_capacity(list.len());
         for item in list {
@@ -143,7 +172,7 @@ impl Resolver<'_> {
         let value = self.known(value)?;
         let constants = items.iter().filter(|item| item.node.is_constant());
         let types = std::iter::once(&value).chain(constants.clone()).map(|operand| operand.node.ty);
-        let shared = common(types).filter(|shared| constants.clone().all(|item| item.node.ty.converts_to(*shared)));
+        let shared = common(types).filter(|shared| constants.clone().all(|item| converts(item.node.ty, *shared)));
         let mut tests = Vec::new();
         if let Some(shared) = shared.filter(|_| constants.clone().count() > 1) {
             let constants = constants.cloned().collect();
@@ -159,7 +188,7 @@ impl Resolver<'_> {
     }
 
     /// BETWEEN and IN repeat their left side: nested in each other they would grow without bound.
-    fn check_copies(&self, value: &Operand, copies: usize, place: Place<'_>) -> Resolved<()> {
+    pub(super) fn check_copies(&self, value: &Operand, copies: usize, place: Place<'_>) -> Resolved<()> {
         if copies > 1 && value.node.size().saturating_mul(copies) > MAX_COPIED_NODES {
             return Err(error_at(self.at(place), "the expression before it is too large"));
         }
@@ -175,9 +204,11 @@ impl Resolver<'_> {
         place: Place<'_>,
     ) -> Resolved<Node> {
         let own = if value.node.ty == Type::Unknown { shared } else { value.node.ty };
-        let Some((value_to, items_to)) = comparison(own, shared) else {
+        let chosen = choose("=", &[own, shared]).map_err(|_| no_operator(self.at(place)))?;
+        let (Body::Compare(_), [value_to, items_to]) = (chosen.function.body, chosen.arguments.as_slice()) else {
             return Err(no_operator(self.at(place)));
         };
+        let (value_to, items_to) = (*value_to, *items_to);
         let value = self.coerce(value, value_to)?;
         let mut list = List { ty: items_to, values: Vec::new(), has_null: false, texts: None };
         for item in constants {

@@ -28,7 +28,6 @@ impl Resolver<'_> {
             Expr::SimilarTo { .. } => {
                 return error_at(at, "expression SIMILAR TO of :AEXPR_SIMILAR is not currently supported");
             }
-            Expr::Case { .. } => "CaseExpr",
             Expr::Array(_) => "A_ArrayExpr",
             Expr::Tuple(_) => "RowExpr",
             Expr::Collate { .. } => "CollateClause",
@@ -64,6 +63,11 @@ impl Resolver<'_> {
         if aggregate {
             return error_at(at, "aggregation is not supported in this context");
         }
-        error_at(at, format_args!("unknown or unsupported function {name}/{}", list.args.len()))
+        unknown_function(at, &name, list.args.len())
     }
+}
+
+/// A function that the language does not have.
+pub(super) fn unknown_function(at: usize, name: &str, arguments: usize) -> FilterError {
+    error_at(at, format_args!("unknown or unsupported function {name}/{arguments}"))
 }

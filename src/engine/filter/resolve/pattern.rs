@@ -1,0 +1,96 @@
+//! Patterns: ILIKE, regular expressions, and the grammar's own forms of functions on strings.
+
+use sqlparser::ast::{Expr, TrimWhereField};
+
+use super::{Operand, Place, Resolved, Resolver};
+use crate::engine::filter::parse::error_at;
+use crate::engine::filter::posix;
+use crate::engine::filter::tree::{Kind, Node};
+use crate::engine::filter::types::Type;
+use crate::engine::filter::value::Value;
+
+/// Whether an operator takes a regular expression.
+pub(super) fn is_regex(name: &str) -> bool {
+    matches!(name, "~" | "~*" | "!~" | "!~*")
+}
+
+impl Resolver<'_> {
+    /// An operator with its pattern checked and compiled, if it takes one.
+    pub(super) fn compiled(&self, node: Node, place: Place<'_>) -> Resolved<Node> {
+        let (function, arguments) = match node.kind {
+            Kind::Call { function, arguments } if arguments.len() == 2 => (function, arguments),
+            kind => return Ok(Node { kind, ..node }),
+        };
+        let pattern = match arguments.get(1).map(|pattern| &pattern.kind) {
+            Some(Kind::Constant(Some(Value::Text(text)))) => Some(String::from_utf8_lossy(text).into_owned()),
+            _ => None,
+        };
+        let null = matches!(arguments.get(1).map(|pattern| &pattern.kind), Some(Kind::Constant(None)));
+        let kind = match (function.name, pattern) {
+            (name, Some(pattern)) if is_regex(name) => {
+                let regex =
+                    posix::compile(&pattern, name.ends_with('*')).map_err(|reason| error_at(self.at(place), reason))?;
+                Kind::Matches { function, arguments, regex }
+            }
+            (name, None) if is_regex(name) && !null => {
+                return Err(error_at(self.at(place), "a regular expression must be a constant"));
+            }
+            ("~~*" | "!~~*", Some(pattern)) if pattern.contains(posix::has_other_case) => {
+                let letter = pattern.chars().find(|letter| posix::has_other_case(*letter)).unwrap_or_default();
+                let reason = format!("only ASCII letters match regardless of case, not \"{letter}\"");
+                return Err(error_at(self.at(place), reason));
+            }
+            _ => Kind::Call { function, arguments },
+        };
+        Ok(Node::new(node.ty, kind))
+    }
+
+    pub(super) fn substring(
+        &mut self,
+        expr: &Expr,
+        shorthand: bool,
+        text: &Expr,
+        from: Option<&Expr>,
+        length: Option<&Expr>,
+    ) -> Resolved {
+        let mut operands = vec![self.operand(text)?];
+        match from {
+            Some(from) => operands.push(self.operand(from)?),
+            None => operands.push(Node::constant(Type::Int4, Some(Value::Int(1))).into()),
+        }
+        if let Some(length) = length {
+            operands.push(self.operand(length)?);
+        }
+        let name = if shorthand { "substr" } else { "substring" };
+        self.call(self.tokens.start(expr), name, operands)
+    }
+
+    pub(super) fn trim(
+        &mut self,
+        expr: &Expr,
+        side: Option<TrimWhereField>,
+        what: Option<&Expr>,
+        text: &Expr,
+        characters: Option<&[Expr]>,
+    ) -> Resolved {
+        let name = match side {
+            None | Some(TrimWhereField::Both) => "btrim",
+            Some(TrimWhereField::Leading) => "ltrim",
+            Some(TrimWhereField::Trailing) => "rtrim",
+        };
+        let mut operands: Vec<Operand> = vec![self.operand(text)?];
+        for characters in what.into_iter().chain(characters.unwrap_or_default()) {
+            operands.push(self.operand(characters)?);
+        }
+        self.call(self.tokens.start(expr), name, operands)
+    }
+
+    /// `POSITION(what IN text)` and `OVERLAY(text PLACING what FROM start FOR length)`.
+    pub(super) fn special_call(&mut self, expr: &Expr, name: &str, arguments: &[&Expr]) -> Resolved {
+        let mut operands = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            operands.push(self.operand(argument)?);
+        }
+        self.call(self.tokens.start(expr), name, operands)
+    }
+}
