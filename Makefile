@@ -10,7 +10,7 @@ dev:
 	cargo run --locked -- dev $(ARGS)
 
 test:
-	@scripts/install.sh postgres node checks
+	@scripts/install.sh postgres node nginx checks
 	@scripts/test.sh
 
 # How many times longer than in `make test`: make fuzz FACTOR=100

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks, of what is named: install.sh [postgres] [node] [checks]
+# Installs what this machine lacks, of what is named: install.sh [postgres] [node] [nginx] [checks]
 #
 #   postgres  the server programs, found where `src/local_postgres/programs.rs` looks; no cluster is made or started
 #   node      Node 20.19 or newer: the system's, or else the npm package `node` in the folder .node
+#   nginx     the program, for the tests of a cache in front; no service is started, now or at the next boot
 #   checks    rustfmt and clippy
 #
 # On Debian and Ubuntu it uses apt, as root or with sudo. Elsewhere it says what to install. Does nothing where nothing is missing.
@@ -73,6 +74,26 @@ install_node() {
     new_enough .node/node_modules/node/bin/node || fail "the npm package node@20 does not run here; install Node 20.19 or newer"
 }
 
+has_nginx() {
+    command -v nginx >/dev/null || [ -x /usr/sbin/nginx ]
+}
+
+install_nginx() {
+    if has_nginx; then return; fi
+    can_apt || fail "nginx is missing; install it, for example with \`brew install nginx\`, or as root \`apt-get install nginx\`"
+    # The package would start a service on port 80, now and at each boot, which nobody here needs. Who has a policy keeps it.
+    local policy=/usr/sbin/policy-rc.d ours=0 failed=0
+    if [ ! -e "$policy" ]; then
+        ours=1
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod +x "$policy"
+    fi
+    apt_install nginx || failed=$?
+    if [ "$ours" -eq 1 ]; then as_root rm -f "$policy"; fi
+    if [ "$failed" -ne 0 ] || ! has_nginx; then fail "apt could not install nginx; see above"; fi
+    if command -v update-rc.d >/dev/null; then as_root update-rc.d nginx disable >/dev/null; fi
+}
+
 install_checks() {
     if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
     command -v rustup >/dev/null || fail "rustfmt and clippy are missing; install them with your Rust"
@@ -83,7 +104,7 @@ install_checks() {
 prerequisites
 for what in "$@"; do
     case "$what" in
-    postgres | node | checks) "install_$what" ;;
-    *) fail "install.sh knows postgres, node and checks, not $what" ;;
+    postgres | node | nginx | checks) "install_$what" ;;
+    *) fail "install.sh knows postgres, node, nginx and checks, not $what" ;;
     esac
 done

@@ -4,8 +4,6 @@
 
 mod agent_state;
 mod commands;
-#[path = "protocol/conditions.rs"]
-mod conditions;
 mod engine;
 mod faults;
 mod filter;

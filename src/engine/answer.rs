@@ -167,6 +167,7 @@ pub fn no_snapshot(failure: Failure) -> Answer {
         Failure::Retry(reason) => Answer::unavailable(&reason, SNAPSHOT_FAILED, true),
         Failure::Unreachable => unreachable(),
         Failure::Changed => Answer::must_refetch(None),
+        Failure::Condition(reason) => refused(&Invalid::one("where", reason)),
         Failure::Unexpected(cause) => {
             warn!(cause, "a snapshot could not be made");
             Answer::server_error("Unexpected error while creating snapshot")

@@ -33,6 +33,8 @@ pub struct ShapeRequest {
     pub params: Vec<String>,
     pub replica: Replica,
     pub log: LogMode,
+    /// Whether the log may be compacted. Nothing here does that; it is refused for shapes with subqueries (protocol, 2.16).
+    pub compaction: bool,
     /// Part of the shape's rows instead of its log.
     pub subset: Option<Subset>,
     /// Entity tags of `If-None-Match`, without quotes.
@@ -166,6 +168,7 @@ struct Fields {
     params: Vec<(String, String)>,
     replica: Replica,
     log: LogMode,
+    compaction: bool,
     subset: bool,
 }
 
@@ -187,11 +190,10 @@ impl Fields {
             params: cast.params(),
             replica: cast.one_of("replica", [("default", Replica::Default), ("full", Replica::Full)]),
             log: cast.one_of("log", [("full", LogMode::Full), ("changes_only", LogMode::ChangesOnly)]),
+            compaction: cast.boolean("experimental_compaction", "experimental_compaction"),
             subset,
         };
 
-        // A hint for storage that changes no answer: checked and ignored.
-        cast.boolean("experimental_compaction", "experimental_compaction");
         if cast.invalid.is_empty() { Ok((fields, cast.query)) } else { Err(cast.invalid) }
     }
 
@@ -221,6 +223,7 @@ impl Fields {
             params,
             replica: self.replica,
             log: self.log,
+            compaction: self.compaction,
             subset: None,
             if_none_match: Vec::new(),
         })

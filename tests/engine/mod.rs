@@ -4,6 +4,7 @@ mod admission;
 mod changes;
 mod consistency;
 mod deletion;
+mod hostile;
 mod identity;
 mod large;
 mod live;

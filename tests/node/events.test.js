@@ -7,7 +7,7 @@ const SESSION = 'ses_one';
 const PATH = `/v1/sessions/${SESSION}/messages`;
 const settings = { PLUE_ENGINE__SSE_TIMEOUT: '2s', PLUE_ENGINE__SSE_KEEP_ALIVE: '300ms' };
 
-scenario('readers by events connect again and again without a loss or a repeat', { settings }, async (service) => {
+scenario('c278 readers by events connect again and again without a loss or a repeat', { settings }, async (service) => {
   await service.session(SESSION);
   const shape = { where: 'session_id = $1', params: { 1: SESSION } };
   const readers = [

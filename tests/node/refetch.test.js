@@ -8,7 +8,7 @@ const shape = (table) => ({ table, where: 'session_id = $1', params: { 1: SESSIO
 /** The client says so where the reader of a shape that has gone is the first to come back: there is no other shape yet. */
 const warnings = [/409 response without a shape handle/];
 
-scenario('readers of a truncated table start over once', { warnings }, async (service) => {
+scenario('c277 readers of a truncated table start over once', { warnings }, async (service) => {
   await service.session(SESSION);
   const parts = Array.from({ length: 20 }, (_, n) => ({ id: `old${n}`, type: 'text', text: `old ${n}` }));
   await service.ask('POST', `/v1/sessions/${SESSION}/messages`, { id: 'm', role: 'user', parts });

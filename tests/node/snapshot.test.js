@@ -8,7 +8,7 @@ const ROWS = 4000;
 const CHUNK_BYTES = 20_000;
 const shape = { table: 'parts', where: 'session_id = $1', params: [SESSION] };
 
-scenario('many chunks come whole and once', { settings: { PLUE_ENGINE__CHUNK_BYTES: `${CHUNK_BYTES}` } }, async (service) => {
+scenario('c279 many chunks come whole and once', { settings: { PLUE_ENGINE__CHUNK_BYTES: `${CHUNK_BYTES}` } }, async (service) => {
   await service.session(SESSION);
   await service.ask('POST', `/v1/sessions/${SESSION}/messages`, { id: 'm', role: 'user' });
   await service.transact([

@@ -21,7 +21,7 @@ const SHAPES = [
   { table: 'sessions', replica: 'full' },
 ];
 
-scenario('twenty readers see what an agent writes, each change once and in order', {}, async (service) => {
+scenario('c276 twenty readers see what an agent writes, each change once and in order', {}, async (service) => {
   await service.session(SESSION);
   await service.session('ses_other');
   const readers = SHAPES.map((shape) => ({ shape, opened: shape.from ? [] : open(service, shape) }));

@@ -29,6 +29,8 @@ pub enum Failure {
     Unreachable,
     /// The table is not what it was when the shape was defined.
     Changed,
+    /// Postgres cannot compute the shape's condition for one of its rows, and says why.
+    Condition(String),
     /// Nothing that a caller can mend.
     Unexpected(String),
 }

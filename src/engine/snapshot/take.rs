@@ -17,7 +17,7 @@ use crate::engine::collector::{Collector, Verdict};
 use crate::engine::pool::{Connection, Connections};
 use crate::engine::publication::Publication;
 use crate::engine::replication::OUTPUT_SETTINGS;
-use crate::engine::shape::{Files, Shape};
+use crate::engine::shape::{Definition, Files, Shape};
 use crate::engine::subquery::{Count, Join, Key, repair};
 use crate::engine::tables::Table;
 use crate::shape::control::snapshot_end;
@@ -197,7 +197,7 @@ async fn copy_rows(
         return file.finish(shape).await;
     }
     let rows = timeout_at(deadline, client.copy_out(&messages.query())).await;
-    let rows = rows.map_err(|_| slow(context.timeout))?.map_err(|error| failure(&error))?;
+    let rows = rows.map_err(|_| slow(context.timeout))?.map_err(|error| rows_failure(&error, &shape.definition))?;
     pin_mut!(rows);
     let mut message = Vec::new();
     let mut patience = deadline;
@@ -207,7 +207,7 @@ async fn copy_rows(
         if shape.log.has_ended() {
             return Err(Failure::Changed);
         }
-        let line = line.map_err(|error| failure(&error))?;
+        let line = line.map_err(|error| rows_failure(&error, &shape.definition))?;
         message.clear();
         messages.write(&mut message, &line, b"").ok_or_else(unexpected_row)?;
         message.extend_from_slice(b"}}");
@@ -257,6 +257,22 @@ pub fn slow(limit: Duration) -> Failure {
     ))
 }
 
+/// Sorts an error of reading rows by its cure. What a condition alone can cause is its author's to mend: a
+/// division by zero, a number out of range, a text that is no date.
+fn rows_failure(error: &tokio_postgres::Error, definition: &Definition) -> Failure {
+    /// Data exceptions, limits of a statement, what is not supported, and a row where one value was expected.
+    const CLASSES: [&str; 4] = ["22", "54", "0A", "21"];
+    match error.as_db_error() {
+        Some(database)
+            if definition.condition.is_some()
+                && CLASSES.iter().any(|class| database.code().code().starts_with(class)) =>
+        {
+            Failure::Condition(database.message().to_owned())
+        }
+        _ => failure(error),
+    }
+}
+
 /// Sorts an error of Postgres by its cure.
 pub fn failure(error: &tokio_postgres::Error) -> Failure {
     let Some(database) = error.as_db_error() else { return Failure::Unreachable };
@@ -269,6 +285,10 @@ pub fn failure(error: &tokio_postgres::Error) -> Failure {
     }
     match code.code() {
         "55P03" => Failure::Retry("Snapshot timed out while waiting for a table lock".into()),
+        // A timeout that the operator has set for the role, or the operator's own hand.
+        "57014" => Failure::Retry("Snapshot query was cancelled by Postgres".into()),
+        // Two transactions in each other's way.
+        code if code.starts_with("40") => Failure::Retry(database.message().to_owned()),
         // Shutting down, starting up, too many connections.
         code if code.starts_with("57P") || code.starts_with("53") || code.starts_with("08") => Failure::Unreachable,
         _ => {

@@ -20,6 +20,7 @@ fn plain(table: &str) -> ShapeRequest {
         params: Vec::new(),
         replica: Replica::Default,
         log: LogMode::Full,
+        compaction: false,
         subset: None,
         if_none_match: Vec::new(),
     }
@@ -44,7 +45,8 @@ fn a_request_is_read_field_by_field() {
             "table=t&offset=-1&handle=&columns=&queryable_columns=+&where=%20&params=&replica=&log=&live_sse=false",
             plain("t"),
         ),
-        ("table=t&offset=-1&log=full&replica=default&experimental_compaction=true", plain("t")),
+        ("table=t&offset=-1&log=full&replica=default&experimental_compaction=false", plain("t")),
+        ("table=t&offset=-1&experimental_compaction=true", ShapeRequest { compaction: true, ..plain("t") }),
         ("table=t&offset=0_02&handle=h", resumed.clone()),
         ("table=t&offset=0_2&handle=h&live=false", resumed.clone()),
         ("table=t&offset=0_2&handle=h&live=FALSE", resumed.clone()),

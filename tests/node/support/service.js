@@ -104,9 +104,9 @@ class Service {
     return this.ask('POST', '/v1/sessions', { id, directory: '/src', title: 'A session' });
   }
 
-  /** Opens a reader of a shape; see `Reader`. Closed with the service. */
-  read(params, options = {}) {
-    const reader = new Reader(`${this.url}/v1/shape`, params, options);
+  /** Opens a reader of a shape, `through` another address if that is given; see `Reader`. Closed with the service. */
+  read(params, { through = this.url, ...options } = {}) {
+    const reader = new Reader(`${through}/v1/shape`, params, options);
     this.#readers.push(reader);
     return reader;
   }
