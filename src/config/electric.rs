@@ -11,19 +11,22 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Config, ConfigError, EngineConfig, Environment};
+use super::{Config, ConfigError, EngineConfig, Environment, InvalidDuration, duration};
 
 const DEFAULT_PORT: u16 = 3000;
 const DEFAULT_STORAGE_DIR: &str = "./persistent";
 
 /// What [`ElectricConfig::from_environment`] reads.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 19] = [
     "ELECTRIC_CACHE_MAX_AGE",
     "ELECTRIC_CACHE_STALE_AGE",
     "ELECTRIC_DB_POOL_SIZE",
+    "ELECTRIC_EXPERIMENTAL_MAX_SHAPES",
     "ELECTRIC_INSECURE",
     "ELECTRIC_LISTEN_ON_IPV6",
     "ELECTRIC_LONG_POLL_TIMEOUT",
+    "ELECTRIC_MANUAL_TABLE_PUBLISHING",
+    "ELECTRIC_MAX_SHAPES",
     "ELECTRIC_POOLED_DATABASE_URL",
     "ELECTRIC_PORT",
     "ELECTRIC_QUERY_DATABASE_URL",
@@ -31,6 +34,8 @@ const KNOWN: [&str; 14] = [
     "ELECTRIC_SECRET",
     "ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD",
     "ELECTRIC_STORAGE_DIR",
+    "ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD",
+    "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD",
     "ELECTRIC_URL",
 ];
 
@@ -100,8 +105,33 @@ fn engine(environment: &Environment) -> Result<EngineConfig, ConfigError> {
     if let Some(age) = read(environment, "ELECTRIC_CACHE_STALE_AGE", "a number of seconds")? {
         engine.cache_stale_age = Duration::from_secs(age);
     }
+    if let Some(manual) = read(environment, "ELECTRIC_MANUAL_TABLE_PUBLISHING", "true or false")? {
+        engine.manual_publishing = manual;
+    }
+    for name in ["ELECTRIC_EXPERIMENTAL_MAX_SHAPES", "ELECTRIC_MAX_SHAPES"] {
+        if let Some(most) = read(environment, name, "a whole number")? {
+            engine.max_shapes = most;
+        }
+    }
+    if let Some(keep) = period(environment, "ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD")? {
+        engine.publication_keep = keep;
+    }
+    if let Some(every) = period(environment, "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD")? {
+        engine.reconcile_interval = every;
+    }
     engine.check()?;
     Ok(engine)
+}
+
+/// A time with its unit, as `60s`.
+fn period(environment: &Environment, name: &str) -> Result<Option<Duration>, ConfigError> {
+    let Some(text) = environment.get(name) else { return Ok(None) };
+    let refused = |error: InvalidDuration| ConfigError::Value {
+        key: name.to_owned(),
+        layer: "the environment".to_owned(),
+        expected: error.to_string(),
+    };
+    duration::parse(text).map(Some).map_err(refused)
 }
 
 fn read<T: FromStr>(environment: &Environment, name: &str, expected: &str) -> Result<Option<T>, ConfigError> {

@@ -204,7 +204,11 @@ fn the_engine_takes_the_names_of_the_electric_service() {
         ("ELECTRIC_DB_POOL_SIZE", "3"),
         ("ELECTRIC_REPLICATION_STREAM_ID", "second"),
         ("ELECTRIC_ENABLE_INTEGRATION_TESTING", "true"),
+        ("ELECTRIC_EXPERIMENTAL_MAX_SHAPES", "7"),
         ("ELECTRIC_MAX_SHAPES", "10"),
+        ("ELECTRIC_MANUAL_TABLE_PUBLISHING", "true"),
+        ("ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD", "30s"),
+        ("ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD", "1m"),
     ])
     .expect("settings");
     assert_eq!(config.listen.to_string(), "[::]:3001");
@@ -217,7 +221,11 @@ fn the_engine_takes_the_names_of_the_electric_service() {
     assert_eq!(config.engine.cache_stale_age, Duration::from_secs(6));
     assert_eq!(config.engine.pool_size, 3);
     assert_eq!(config.engine.stream_id, "second");
-    assert_eq!(config.unsupported, ["ELECTRIC_ENABLE_INTEGRATION_TESTING", "ELECTRIC_MAX_SHAPES"]);
+    assert!(config.engine.manual_publishing);
+    assert_eq!(config.engine.max_shapes, 10);
+    assert_eq!(config.engine.publication_keep, Duration::from_secs(30));
+    assert_eq!(config.engine.reconcile_interval, Duration::from_secs(60));
+    assert_eq!(config.unsupported, ["ELECTRIC_ENABLE_INTEGRATION_TESTING"]);
 }
 
 #[test]

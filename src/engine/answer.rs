@@ -30,12 +30,14 @@ pub async fn answer(state: &Arc<State>, request: &ShapeRequest) -> Answer {
 
 /// The shape that a request may read.
 async fn find(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Shape>, Answer> {
-    let catalog = state.ready().await.map_err(|reason| Answer::unavailable(reason, NOT_READY, false))?;
+    let catalog =
+        state.ready().await.map_err(|reason| Answer::unavailable(&state.not_ready(reason), NOT_READY, false))?;
     let definition = define(state, request).await?;
     let shape = match catalog.find(&definition) {
         Some(shape) => shape,
         None => create(state, catalog, request).await?,
     };
+    shape.usage.touch();
     match (&request.offset, &request.handle) {
         (Requested::After(_), Some(handle)) if *handle != shape.handle => {
             Err(Answer::must_refetch(Some(&shape.handle)))
@@ -52,13 +54,13 @@ async fn define(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Defini
     if let Some(known) = state.definitions.find(request, &table) {
         return Ok(known);
     }
-    let definition = Arc::new(definition(state, request, table).map_err(|invalid| refused(&invalid))?);
+    let definition = Arc::new(definition(request, table).map_err(|invalid| refused(&invalid))?);
     state.definitions.note(request, &definition);
     Ok(definition)
 }
 
-fn definition(state: &State, request: &ShapeRequest, table: Arc<Table>) -> Result<Definition, Invalid> {
-    let selection = Selection::resolve(request, &table, state.server_version())?;
+fn definition(request: &ShapeRequest, table: Arc<Table>) -> Result<Definition, Invalid> {
+    let selection = Selection::resolve(request, &table)?;
     let condition = match &request.filter {
         None => None,
         Some(text) => {
@@ -89,6 +91,9 @@ async fn create(state: &Arc<State>, catalog: &Arc<Catalog>, request: &ShapeReque
         Found::Known(shape) => Ok(shape),
         Found::New(shape) => {
             state.runtime.spawn(make(Arc::clone(state), Arc::clone(catalog), Arc::clone(&shape)));
+            for unused in catalog.above_limit(false) {
+                state.collector.end(unused).await;
+            }
             Ok(shape)
         }
     }
@@ -120,7 +125,7 @@ fn unreachable() -> Answer {
 fn no_table(error: &TableError) -> Answer {
     match error {
         TableError::Unreachable(_) => unreachable(),
-        TableError::Partitioned => refused(&Invalid::one("table", error.to_string())),
+        TableError::NotReplicated(_) => refused(&Invalid::one("table", error.to_string())),
     }
 }
 

@@ -30,6 +30,7 @@ mod snapshot;
 mod state;
 mod store;
 pub mod tables;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ use crate::config::EngineConfig;
 use crate::postgres::Postgres;
 use crate::shape::{Answer, Health, ShapeRequest};
 use collector::Collector;
+use replication::Publishing;
 use session::Sessions;
 use shape::Files;
 use state::State;
@@ -80,6 +82,7 @@ impl Engine {
         let sessions = Sessions {
             postgres: replication,
             stream_id: config.stream_id.clone(),
+            publishing: if config.manual_publishing { Publishing::Manual } else { Publishing::Automatic },
             files: Files::new(&config.storage_dir),
             state: Arc::clone(&state),
             commands,

@@ -80,7 +80,8 @@ async fn fill(client: &Client, random: &mut Random) -> (Table, Vec<(i32, Vec<Opt
         deterministic: true,
     });
     let name = TableName { schema: "public".into(), name: "odd".into() };
-    let table = Table { oid: 1, name, columns: columns.collect(), key: vec![0], has_primary_key: false };
+    let table =
+        Table { oid: 1, name, columns: columns.collect(), key: vec![0], has_primary_key: false, partitions: None };
 
     let mut rows = Vec::new();
     for message in client.simple_query("SELECT * FROM odd ORDER BY id").await.expect("the rows") {

@@ -9,6 +9,7 @@
 //! Everything that decides what a log holds happens in this one task, in the order of the stream; so a
 //! shape's log needs no lock against another writer, and "before" and "after" have a meaning.
 
+mod partitions;
 mod routes;
 mod tap;
 mod worker;
@@ -48,8 +49,8 @@ pub struct Seen {
     pub oid: u32,
     /// `None` if it no longer exists.
     pub table: Option<Arc<Table>>,
-    /// Whether the stream tells of it, with whole rows.
-    pub published: bool,
+    /// What has put it into the publication; `None` if the stream does not tell of it, or not with whole rows.
+    pub entry: Option<u32>,
 }
 
 /// What the collector is asked to do.

@@ -1,18 +1,21 @@
 //! The collector's state, and what each message of the stream does to it.
 
 mod commands;
+mod relations;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tracing::{info, warn};
 
+use super::partitions::Partitions;
 use super::routes::{Change, InTransaction, Row, Source};
 use super::tap::{Buffered, Phase, Tap};
 use crate::engine::catalog::Catalog;
 use crate::engine::log::Reference;
+use crate::engine::reconcile::Inspector;
 use crate::engine::replication::DecodeError;
 use crate::engine::replication::pgoutput::{self, Field, Message, MissingValue, Old, Relation, Tuple};
 use crate::engine::snapshot::{Failure, widen};
@@ -46,6 +49,13 @@ pub struct Worker {
     processed: Arc<AtomicU64>,
     /// By relation; more than one while shapes of different layouts are there.
     sources: HashMap<u32, Vec<Source>>,
+    /// Which tables the rows of partitions belong to.
+    partitions: Partitions,
+    inspector: Inspector,
+    /// Relations of which a message could not be read: what comes after it cannot be trusted either.
+    unreadable: HashSet<u32>,
+    /// Partitions have come or gone: the reconciler has something to do.
+    wants_look: bool,
     taps: HashMap<u64, Tap>,
     /// As the stream described them last, since it began.
     relations: HashMap<u32, Relation>,
@@ -87,12 +97,16 @@ impl Current {
 
 impl Worker {
     /// A collector of the shapes that `catalog` has.
-    pub fn new(catalog: Arc<Catalog>, store: Store, processed: Arc<AtomicU64>) -> Self {
+    pub fn new(catalog: Arc<Catalog>, store: Store, processed: Arc<AtomicU64>, inspector: Inspector) -> Self {
         let mut worker = Self {
             catalog: Arc::clone(&catalog),
             store,
             processed,
             sources: HashMap::new(),
+            partitions: Partitions::default(),
+            inspector,
+            unreadable: HashSet::new(),
+            wants_look: false,
             taps: HashMap::new(),
             relations: HashMap::new(),
             current: None,
@@ -114,6 +128,7 @@ impl Worker {
     pub fn start_stream(&mut self, next_xid: u64) {
         self.current = None;
         self.relations.clear();
+        self.unreadable.clear();
         self.newest_xid = next_xid;
         for tap in self.taps.values_mut() {
             tap.pending.clear();
@@ -141,6 +156,11 @@ impl Worker {
         self.earlier.len() > EARLIER
     }
 
+    /// Whether the tables should be looked at soon; asked once.
+    pub fn takes_wish_to_look(&mut self) -> bool {
+        std::mem::take(&mut self.wants_look)
+    }
+
     /// Whether the stream stands between two transactions.
     pub fn is_between_transactions(&self) -> bool {
         self.current.is_none()
@@ -159,10 +179,17 @@ impl Worker {
 
     /// Applies one message of the stream.
     pub async fn apply(&mut self, payload: Bytes) -> Result<(), ApplyError> {
-        match pgoutput::decode(payload)? {
+        let message = match pgoutput::decode(payload.clone()) {
+            Ok(message) => message,
+            Err(error) => {
+                let relation = pgoutput::relation_of(&payload).ok_or(error.clone())?;
+                return self.undecodable(relation, &error);
+            }
+        };
+        match message {
             Message::Begin { commit, xid } => self.begin(commit, xid),
             Message::Commit { end, .. } => self.commit(end).await?,
-            Message::Relation(relation) => self.follow(relation),
+            Message::Relation(relation) => self.follow(relation).await?,
             Message::Insert { relation, new } => match pgoutput::complete(new, None) {
                 Ok(new) => self.change(relation, Some(Change::Insert(new)))?,
                 Err(missing) => self.unreadable(relation, &missing)?,
@@ -195,29 +222,23 @@ impl Worker {
         self.current = Some(Current { at, xid: wide, entries: Vec::new(), bytes: 0, touched: Vec::new() });
     }
 
-    fn follow(&mut self, relation: Relation) {
-        for source in self.sources.get_mut(&relation.oid).into_iter().flatten() {
-            let shapes = source.shapes().into_iter().filter_map(|number| Some(&self.taps.get(&number)?.shape));
-            source.follow(&relation, shapes.collect::<Vec<_>>());
-        }
-        self.relations.insert(relation.oid, relation);
-    }
-
     /// Applies a change of a row; `None` is one whose rows are not whole.
     fn change(&mut self, relation: u32, change: Option<Change>) -> Result<(), ApplyError> {
-        let Some(change) = change else { return self.lose(relation) };
-        let Self { sources, taps, current, .. } = self;
+        let Some(change) = change.filter(|_| !self.unreadable.contains(&relation)) else { return self.lose(relation) };
+        let Self { sources, partitions, taps, current, .. } = self;
         let current = current.as_mut().ok_or(ApplyError::OutOfPlace("a change"))?;
-        for source in sources.get_mut(&relation).into_iter().flatten() {
-            let touched = &mut current.touched;
-            for number in source.broken() {
-                touch(taps, touched, *number, |tap| tap.lost = true);
+        for table in partitions.tables_of(relation) {
+            for source in sources.get_mut(&table).into_iter().flatten() {
+                let touched = &mut current.touched;
+                for number in source.broken(relation) {
+                    touch(taps, touched, number, |tap| tap.lost = true);
+                }
+                let before = current.entries.len();
+                source.change(relation, &change, current.at, &mut current.entries, |number, entry| {
+                    touch(taps, touched, number, |tap| tap.pending.push(entry));
+                });
+                current.bytes += current.entries[before..].iter().map(|(_, json)| json.len()).sum::<usize>();
             }
-            let before = current.entries.len();
-            source.change(&change, current.at, &mut current.entries, |number, entry| {
-                touch(taps, touched, number, |tap| tap.pending.push(entry));
-            });
-            current.bytes += current.entries[before..].iter().map(|(_, json)| json.len()).sum::<usize>();
         }
         if current.bytes > TRANSACTION_BYTES {
             current.give_up(taps);
@@ -234,13 +255,23 @@ impl Worker {
         self.lose(relation)
     }
 
+    /// A message of one relation cannot be read: its shapes start over, and those of others go on.
+    fn undecodable(&mut self, relation: u32, error: &DecodeError) -> Result<(), ApplyError> {
+        if self.unreadable.insert(relation) {
+            warn!(table.oid = relation, %error, "a message of the stream cannot be read: the shapes of its table start over");
+        }
+        self.lose(relation)
+    }
+
     /// The shapes of a relation cannot follow this transaction.
     fn lose(&mut self, relation: u32) -> Result<(), ApplyError> {
-        let Self { sources, taps, current, .. } = self;
+        let Self { sources, partitions, taps, current, .. } = self;
         let current = current.as_mut().ok_or(ApplyError::OutOfPlace("a truncation"))?;
-        for source in sources.get_mut(&relation).into_iter().flatten() {
-            for number in source.shapes() {
-                touch(taps, &mut current.touched, number, |tap| tap.lost = true);
+        for table in partitions.tables_of(relation) {
+            for source in sources.get_mut(&table).into_iter().flatten() {
+                for number in source.shapes() {
+                    touch(taps, &mut current.touched, number, |tap| tap.lost = true);
+                }
             }
         }
         Ok(())
@@ -308,6 +339,7 @@ impl Worker {
             if sources.is_empty() {
                 self.sources.remove(&oid);
             }
+            self.partitions.set(oid, self.sources.get(&oid).into_iter().flatten());
         }
         info!(shape.handle = %shape.handle, "shape {} on {} ends", shape.handle, shape.definition.table.name);
         shape.log.begin_end();

@@ -106,12 +106,17 @@ impl Snapshot {
         self.state.lock().mark.clone()
     }
 
+    /// Where the chunks end that readers may see.
+    pub fn chunk_ends(&self) -> Vec<u64> {
+        self.state.lock().chunk_ends.to_vec()
+    }
+
     fn set_mark(&self, mark: Mark) {
         self.state.lock().mark = Some(mark);
     }
 
     /// Lets readers see the chunks up to these ends, which are synced.
-    fn show(&self, chunk_ends: &[u64]) {
+    pub fn show(&self, chunk_ends: &[u64]) {
         self.state.lock().chunk_ends = chunk_ends.into();
         self.changed.notify_waiters();
     }

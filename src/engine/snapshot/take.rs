@@ -19,7 +19,7 @@ use crate::engine::pool::{Connection, Connections};
 use crate::engine::publication::Publication;
 use crate::engine::replication::OUTPUT_SETTINGS;
 use crate::engine::shape::{Definition, Files, Shape};
-use crate::engine::tables::Table;
+use crate::engine::tables::{Partition, Table, partitions};
 use crate::shape::control::snapshot_end;
 use crate::shape::{Lsn, quote_identifier};
 
@@ -66,7 +66,7 @@ pub async fn take(context: &Context, shape: &Arc<Shape>) -> Result<(), Failure> 
 /// Opens a transaction whose snapshot the stream continues exactly; all that it sees is on Postgres' disk.
 async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -> Result<Connection<'a>, Failure> {
     let mut client = connection(&context.connections).await?;
-    context.publication.ensure(&client, &shape.definition.table).await?;
+    shape.set_entry(context.publication.ensure(&client, &shape.definition).await?);
     context.collector.register(Arc::clone(shape)).await?;
     // Whatever ends this early, the connection is not used again in the middle of a transaction.
     client.spoiled = true;
@@ -101,12 +101,22 @@ async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
     // Rows that a policy hides are in the stream all the same: better no snapshot than one without them.
     begin.push_str("SET LOCAL row_security = off; SET LOCAL lock_timeout = '10s';");
     // The lock comes before the transaction's snapshot: a rewrite of the table in between would look empty to it.
-    begin.push_str(&format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", table.name.quoted()));
+    let only = if table.partitions.is_some() { "" } else { "ONLY " };
+    begin.push_str(&format!("LOCK TABLE {only}{} IN ACCESS SHARE MODE", table.name.quoted()));
     client.batch_execute(&begin).await.map_err(|error| failure(&error))?;
     let sql = "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text, to_regclass($1)::oid";
     let row = client.query_one(sql, &[&table.name.quoted()]).await.map_err(|error| failure(&error))?;
     if row.get::<_, Option<u32>>(2) != Some(table.oid) {
         return Err(Failure::Changed);
+    }
+    if table.partitions.is_some() {
+        // What is followed is what the snapshot has: others have come or gone since the shape was defined.
+        let now = partitions(client, &[table.oid]).await.map_err(|error| failure(&error))?;
+        let now = now.get(&table.oid).map(Vec::as_slice).unwrap_or_default();
+        let ids = |list: &[Partition]| list.iter().map(|of| (of.oid, of.attached)).collect::<Vec<_>>();
+        if ids(now) != ids(table.partitions()) {
+            return Err(Failure::Changed);
+        }
     }
     let unexpected = |error: String| Failure::Unexpected(error);
     let mark = row.get::<_, &str>(0).parse::<Mark>().map_err(|error| unexpected(error.to_string()))?;
@@ -118,10 +128,11 @@ fn select(definition: &Definition) -> String {
     let table = &definition.table;
     let columns = definition.columns.iter().map(|at| quote_identifier(&table.columns[*at].name));
     let columns = columns.collect::<Vec<_>>().join(", ");
-    // ONLY: the stream tells of each child of an inheritance tree as a table of its own.
-    let from = table.name.quoted();
+    // ONLY: the stream tells of each child of an inheritance tree as a table of its own. Partitions are no such children.
+    let only = if table.partitions.is_some() { "" } else { "ONLY " };
+    let from = format!("{only}{}", table.name.quoted());
     let condition = definition.condition.as_ref().map(|condition| format!(" WHERE {}", condition.filter.sql()));
-    format!("COPY (SELECT {columns} FROM ONLY {from}{}) TO STDOUT", condition.unwrap_or_default())
+    format!("COPY (SELECT {columns} FROM {from}{}) TO STDOUT", condition.unwrap_or_default())
 }
 
 /// Copies the rows into the shape's file and returns where its chunks end.
@@ -208,7 +219,9 @@ pub fn failure(error: &tokio_postgres::Error) -> Failure {
     let Some(database) = error.as_db_error() else { return Failure::Unreachable };
     let code = database.code();
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        return Failure::Retry(format!("Unable to create initial snapshot: {}", database.message()));
+        let cure = "the role of the database URL needs SELECT on the table and USAGE on its schema, and BYPASSRLS where row-level \
+                    security is on";
+        return Failure::Retry(format!("Unable to create initial snapshot: {}; {cure}", database.message()));
     }
     if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code) {
         return Failure::Changed;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hashbrown::HashSet;
+
 use super::Worker;
 use crate::engine::collector::routes::Source;
 use crate::engine::collector::tap::{Phase, Tap};
@@ -10,6 +12,7 @@ use crate::engine::collector::{Command, Seen, Verdict};
 use crate::engine::log::Reference;
 use crate::engine::snapshot::{Failure, Mark};
 use crate::engine::store::{Shared, Stopped, Transaction};
+use crate::engine::tables::Table;
 use crate::shape::Lsn;
 
 impl Worker {
@@ -18,7 +21,10 @@ impl Worker {
         match command {
             Command::Register(shape, reply) => {
                 self.reserve(shape.number).await?;
-                self.add(Tap::new(shape, self.earlier.clone()));
+                // One that has ended before it began is found missing when its snapshot is there.
+                if !shape.log.has_ended() {
+                    self.add(Tap::new(shape, self.earlier.clone()));
+                }
                 let _ = reply.send(());
             }
             Command::SnapshotTaken(number, mark, reply) => {
@@ -30,12 +36,20 @@ impl Worker {
                     let _ = reply.send(Err(Failure::Changed));
                     return Ok(());
                 }
+                shape.snapshot.show(&chunk_ends);
+                if let Some(tap) = self.taps.get_mut(&shape.number) {
+                    tap.finished = true;
+                }
                 let done = self.store.finish(&shape, chunk_ends)?;
                 tokio::spawn(async move {
                     let _ = reply.send(done.await.map_err(|_| Stopped.into()));
                 });
             }
-            Command::End(shape) => self.end(shape.number)?,
+            Command::End(shape) if self.taps.contains_key(&shape.number) => self.end(shape.number)?,
+            Command::End(shape) => {
+                shape.log.begin_end();
+                shape.snapshot.fail(Failure::Changed);
+            }
             Command::Visible(mark) => self.earlier.retain(|xid| !mark.contains(*xid)),
             Command::Seen(tables, since) => {
                 for seen in tables {
@@ -59,17 +73,21 @@ impl Worker {
     pub fn add(&mut self, tap: Tap) {
         let table = &tap.shape.definition.table;
         let sources = self.sources.entry(table.oid).or_default();
-        let known = sources.iter().position(|source| *source.table == **table);
+        let known = sources.iter().position(|source| source.fits(table));
         let place = known.unwrap_or_else(|| {
             sources.push(Source::new(Arc::clone(table)));
             sources.len() - 1
         });
         let source = &mut sources[place];
         source.insert(&tap.shape);
-        if let Some(relation) = self.relations.get(&table.oid) {
-            // Only a new source has to learn the layout; of a known one, only this shape is to be looked at.
-            source.follow(relation, [&tap.shape]);
+        // Only a new source has to learn the layouts; of a known one, only this shape is to be looked at.
+        let own = std::iter::once(&table.oid);
+        for oid in own.chain(table.partitions().iter().map(|partition| &partition.oid)) {
+            if let Some(relation) = self.relations.get(oid) {
+                source.follow(relation, [&tap.shape]);
+            }
         }
+        self.partitions.set(table.oid, sources.iter());
         self.taps.insert(tap.shape.number, tap);
     }
 
@@ -97,27 +115,56 @@ impl Worker {
         Ok(Ok(Verdict::Accepted))
     }
 
-    fn seen(&mut self, seen: &Seen, since: Instant) -> Result<(), Stopped> {
-        let sources = self.sources.get_mut(&seen.oid).into_iter().flatten();
-        let unchanged = |source: &Source| seen.published && seen.table.as_deref() == Some(source.now());
-        let numbers: Vec<u64> =
-            sources.filter(|source| !unchanged(source)).flat_map(|source| source.shapes()).collect();
-        let mut survivors = true;
+    /// Takes note of how a table looked at some time after `since`: ends the shapes that cannot go on with it.
+    pub(super) fn seen(&mut self, seen: &Seen, since: Instant) -> Result<(), Stopped> {
+        let found = seen.table.as_ref().zip(seen.entry);
+        let agrees = |source: &&Source| found.is_some_and(|(table, entry)| source.agrees(table, entry));
+        let sources = self.sources.get(&seen.oid).into_iter().flatten();
+        // What the inspector has found since is newer.
+        let to_check = sources.filter(|source| source.looked_at() <= since && !agrees(source));
+        let numbers: Vec<u64> = to_check.flat_map(Source::shapes).collect();
+        let mut unchecked = HashSet::new();
         for number in numbers {
-            let Some(tap) = self.taps.get(&number).filter(|tap| tap.since < since) else {
-                survivors = false;
-                continue;
-            };
-            match &seen.table {
-                Some(table) if seen.published && tap.shape.definition.survives(table) => {
-                    tap.shape.set_table_now(Arc::clone(table));
+            match self.taps.get(&number) {
+                Some(tap) if tap.since < since => {}
+                _ => {
+                    unchecked.insert(number);
+                    continue;
                 }
+            }
+            match found {
+                Some((table, entry)) if self.goes_on(number, table, entry)? => {}
                 _ => self.end(number)?,
             }
         }
-        if let (Some(table), true) = (&seen.table, survivors) {
-            self.sources.get_mut(&seen.oid).into_iter().flatten().for_each(|source| source.set_now(Arc::clone(table)));
+        if let Some((table, entry)) = found {
+            for source in self.sources.get_mut(&seen.oid).into_iter().flatten() {
+                if source.looked_at() <= since && !source.shapes().iter().any(|shape| unchecked.contains(shape)) {
+                    self.wants_look |= source.now().partitions != table.partitions;
+                    source.set_now(Arc::clone(table), entry, since);
+                }
+            }
         }
+        self.partitions.set(seen.oid, self.sources.get(&seen.oid).into_iter().flatten());
         Ok(())
+    }
+
+    /// Whether a shape survives its table as it is now, of which it then takes note.
+    fn goes_on(&self, number: u64, table: &Arc<Table>, entry: u32) -> Result<bool, Stopped> {
+        let Some(tap) = self.taps.get(&number) else { return Ok(false) };
+        let shape = &tap.shape;
+        if !shape.survives(table, entry) {
+            return Ok(false);
+        }
+        let before = shape.table_now();
+        let stored_changes = shape.entry() != entry || before.partitions != table.partitions;
+        shape.set_entry(entry);
+        if before != *table {
+            shape.set_table_now(Arc::clone(table));
+        }
+        if stored_changes && tap.finished {
+            self.store.update(shape)?;
+        }
+        Ok(true)
     }
 }

@@ -1,0 +1,52 @@
+//! What the stream says of relations: how they send their rows from now on, and which tables these belong to.
+//!
+//! Postgres names a relation before its first change, and again after every change of its definition, also when it has been
+//! attached to a table or detached from it, or has left the publication. Columns are told; the rest is looked up before the
+//! change is applied, so that no row is told by rules that no longer hold.
+
+use std::time::Instant;
+
+use super::{ApplyError, Worker};
+use crate::engine::reconcile::Look;
+use crate::engine::replication::pgoutput::Relation;
+
+impl Worker {
+    /// Takes note of how the stream sends the rows of a relation from now on, and of what has become of its tables.
+    pub(super) async fn follow(&mut self, relation: Relation) -> Result<(), ApplyError> {
+        let oid = relation.oid;
+        self.unreadable.remove(&oid);
+        let known = self.partitions.tables_of(oid).iter().any(|table| self.sources.contains_key(table));
+        if known || !self.partitions.is_empty() {
+            self.inspect(oid).await?;
+        }
+        for table in self.partitions.tables_of(oid) {
+            for source in self.sources.get_mut(&table).into_iter().flatten() {
+                let shapes = source.shapes().into_iter().filter_map(|number| Some(&self.taps.get(&number)?.shape));
+                source.follow(&relation, shapes.collect::<Vec<_>>());
+            }
+        }
+        self.relations.insert(oid, relation);
+        Ok(())
+    }
+
+    /// Looks at the tables that a relation belongs to, as they are after the transaction at hand.
+    async fn inspect(&mut self, relation: u32) -> Result<(), ApplyError> {
+        let xid = self.current.as_ref().ok_or(ApplyError::OutOfPlace("a relation"))?.xid;
+        let mut tables = self.partitions.tables_of(relation);
+        tables.retain(|table| self.sources.contains_key(table));
+        let since = Instant::now();
+        let Self { inspector, sources, .. } = self;
+        let seen = inspector.look(xid, relation, &tables, |table| sources.contains_key(&table)).await;
+        match seen {
+            Some(Look { seen, certain }) if certain || self.partitions.is_empty() => {
+                seen.iter().try_for_each(|seen| self.seen(seen, since))?;
+            }
+            _ => {
+                self.lose(relation)?;
+                // It may be a partition of any of them.
+                self.partitions.roots().into_iter().try_for_each(|root| self.lose(root))?;
+            }
+        }
+        Ok(())
+    }
+}
