@@ -7,5 +7,6 @@ mod commands;
 mod engine;
 mod faults;
 mod filter;
+mod protocol;
 mod replication;
 mod support;

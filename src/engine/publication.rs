@@ -187,9 +187,10 @@ pub async fn current(client: &Client) -> Result<Mark, Failure> {
 fn refused(error: &tokio_postgres::Error, table: &Table, publication: &str) -> Failure {
     if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
         let (name, publication) = (table.name.quoted(), quote_identifier(publication));
+        let cause = error.as_db_error().map(|error| error.message()).unwrap_or_default();
         return Failure::Retry(format!(
             "Database table \"{}\" is missing from the publication {publication} and the role of DATABASE_URL lacks privileges \
-             to add it: make that role the owner of the table and of its partitions, or as their owner run ALTER TABLE {name} \
+             to add it ({cause}): make that role the owner of the table and of its partitions, or as their owner run ALTER TABLE {name} \
              REPLICA IDENTITY FULL; ALTER PUBLICATION {publication} ADD TABLE {name}",
             table.name
         ));

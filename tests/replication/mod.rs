@@ -25,7 +25,7 @@ async fn ready(connection: &mut Connection) -> Ready {
     eventually(DEADLINE, "a slot of our own", async || {
         match set_up(connection, "test", Publishing::Automatic).await.expect("a set-up") {
             SetUp::Ready(ready) => Ok(ready),
-            SetUp::Waiting { reason } => Err(reason),
+            SetUp::Waiting { reason } | SetUp::Unpublished { cure: reason } => Err(reason),
         }
     })
     .await

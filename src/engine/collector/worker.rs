@@ -2,6 +2,8 @@
 
 mod commands;
 mod relations;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -227,6 +227,8 @@ pub fn failure(error: &tokio_postgres::Error) -> Failure {
         return Failure::Changed;
     }
     match code.code() {
+        // A database of another encoding, or of none, has text that is no UTF-8.
+        "22021" | "22P05" => Failure::Retry(format!("Unable to create initial snapshot: {}", database.message())),
         "55P03" => Failure::Retry("Snapshot timed out while waiting for a table lock".into()),
         // Shutting down, starting up, too many connections.
         code if code.starts_with("57P") || code.starts_with("53") || code.starts_with("08") => Failure::Unreachable,
