@@ -5,13 +5,16 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 
 use super::log::Log;
 use super::shape::{Definition, Shape};
 use super::snapshot::Snapshot;
 use crate::shape::Handle;
+
+#[cfg(test)]
+mod tests;
 
 /// The live shapes.
 #[derive(Debug)]
@@ -119,6 +122,11 @@ impl Catalog {
     /// All live shapes.
     pub fn shapes(&self) -> Vec<Arc<Shape>> {
         self.state.lock().by_handle.values().cloned().collect()
+    }
+
+    /// The tables of all live shapes.
+    pub fn tables(&self) -> HashSet<u32> {
+        self.state.lock().by_handle.values().map(|shape| shape.definition.table.oid).collect()
     }
 
     /// The number that the next shape will get.

@@ -9,13 +9,13 @@ mod inspector;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use tokio_postgres::Client;
 use tracing::debug;
 
 use super::collector::Seen;
-use super::publication::Publication;
-use super::snapshot::Failure;
+use super::publication::{self, Publication};
+use super::snapshot::{Failure, Mark};
 use super::state::State;
 use super::tables;
 
@@ -38,28 +38,26 @@ pub fn spawn(state: &Arc<State>, shaped: Vec<u32>) {
             state.collector.end(shape).await;
         }
         match look_around(&state, &oids, &shaped).await {
-            Ok(seen) => {
+            Ok((mark, seen)) => {
                 let now: HashMap<u32, _> = seen.iter().map(|seen| (seen.oid, seen.table.clone())).collect();
                 for table in known {
                     let found = now.get(&table.oid).and_then(|found| found.as_deref());
                     state.note_table(&table.name, found.filter(|found| found.name == table.name).cloned());
                 }
-                state.collector.seen(seen, since).await;
+                state.collector.seen(seen, mark, since).await;
             }
             Err(failure) => debug!(?failure, "the tables could not be looked at"),
         }
     });
 }
 
-async fn look_around(state: &State, oids: &[u32], shaped: &[u32]) -> Result<Vec<Seen>, Failure> {
+async fn look_around(state: &State, oids: &[u32], shaped: &[u32]) -> Result<(Mark, Vec<Seen>), Failure> {
     let client = state.connections.get().await.map_err(|_| Failure::Unreachable)?;
     state.publication.adopt(&client, shaped).await?;
-    let in_use = || -> HashSet<u32> {
-        let shapes = state.catalog().map(|catalog| catalog.shapes()).unwrap_or_default();
-        shapes.iter().map(|shape| shape.definition.table.oid).collect()
-    };
+    let in_use = || state.catalog().map(|catalog| catalog.tables()).unwrap_or_default();
     state.publication.take_out_unused(&client, state.publication_keep, in_use).await?;
-    look(&client, &state.publication, oids).await
+    let mark = publication::current(&client).await?;
+    Ok((mark, look(&client, &state.publication, oids).await?))
 }
 
 /// How these tables look now.

@@ -66,8 +66,9 @@ pub enum Command {
     End(Arc<Shape>),
     /// Everything that this mark contains is visible to snapshots taken from now on.
     Visible(Mark),
-    /// How tables looked at some time after the given one.
-    Seen(Vec<Seen>, Instant),
+    /// How tables looked at some time after the given one, all that shapes were defined on at that time; what the mark
+    /// contains is in the look.
+    Seen(Vec<Seen>, Mark, Instant),
 }
 
 /// The stream cannot be followed just now.
@@ -108,9 +109,9 @@ impl Collector {
         self.tell(Command::End(shape)).await;
     }
 
-    /// Tells how tables looked at some time after `since`.
-    pub async fn seen(&self, tables: Vec<Seen>, since: Instant) {
-        self.tell(Command::Seen(tables, since)).await;
+    /// Tells how the tables of all shapes looked at some time after `since`, when what `mark` contains was visible.
+    pub async fn seen(&self, tables: Vec<Seen>, mark: Mark, since: Instant) {
+        self.tell(Command::Seen(tables, mark, since)).await;
     }
 
     /// Tells what snapshots contain by now.

@@ -7,6 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
@@ -20,7 +21,7 @@ use crate::engine::log::Reference;
 use crate::engine::reconcile::Inspector;
 use crate::engine::replication::DecodeError;
 use crate::engine::replication::pgoutput::{self, Field, Message, MissingValue, Old, Relation, Tuple};
-use crate::engine::snapshot::{Failure, widen};
+use crate::engine::snapshot::{Failure, Mark, widen};
 use crate::engine::store::{Shared, Stopped, Store, Transaction};
 use crate::shape::{Lsn, Offset};
 
@@ -56,6 +57,10 @@ pub struct Worker {
     inspector: Inspector,
     /// Relations of which a message could not be read: what comes after it cannot be trusted either.
     unreadable: HashSet<u32>,
+    /// What was visible when the tables of all shapes were looked at last: transactions in it need no look of their own.
+    /// Shapes that have come since have them in their snapshots.
+    looked: Option<Mark>,
+    last_registered: Instant,
     /// Partitions have come or gone: the reconciler has something to do.
     wants_look: bool,
     taps: HashMap<u64, Tap>,
@@ -108,6 +113,8 @@ impl Worker {
             partitions: Partitions::default(),
             inspector,
             unreadable: HashSet::new(),
+            looked: None,
+            last_registered: Instant::now(),
             wants_look: false,
             taps: HashMap::new(),
             relations: HashMap::new(),
@@ -131,6 +138,8 @@ impl Worker {
         self.current = None;
         self.relations.clear();
         self.unreadable.clear();
+        // It may be another server, or another history of it.
+        self.looked = None;
         self.newest_xid = next_xid;
         for tap in self.taps.values_mut() {
             tap.pending.clear();

@@ -97,13 +97,13 @@ impl Publication {
              SELECT ARRAY(SELECT format('%I.%I', n.nspname, l.relname) FROM parts JOIN pg_class l ON l.oid = parts.oid
                           JOIN pg_namespace n ON n.oid = l.relnamespace
                           WHERE l.relkind = 'r' AND l.relreplident <> 'f' ORDER BY l.oid),
-                    {entry}, coalesce({in_part}, false), current_setting('synchronous_standby_names') <> '', p.oid IS NOT NULL,
+                    {entry}, {in_part}, current_setting('synchronous_standby_names') <> '', p.oid IS NOT NULL,
                     coalesce(p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AND NOT p.pubviaroot, false),
                     ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated = 's'
                           AND to_jsonb(p)->>'pubgencols' = 'n')
              FROM pg_class c LEFT JOIN pg_publication p ON p.pubname = $2 WHERE c.oid = $1",
             entry = self.entry(),
-            in_part = IN_PART,
+            in_part = in_part("r.prrelid IN (SELECT oid FROM parts)"),
         );
         let partitioned = table.partitions.is_some();
         let row = client.query_opt(&sql, &[&table.oid, &self.name, &partitioned]).await;
@@ -125,9 +125,10 @@ impl Publication {
     pub async fn published(&self, client: &Client, oids: &[u32]) -> Result<HashMap<u32, u32>, Failure> {
         let sql = format!(
             "SELECT c.oid, {} FROM pg_class c JOIN pg_publication p ON p.pubname = $2
-             WHERE c.oid = ANY($1) AND (c.relreplident = 'f' OR c.relkind = 'p') AND NOT coalesce({IN_PART}, false)
+             WHERE c.oid = ANY($1) AND (c.relreplident = 'f' OR c.relkind = 'p') AND NOT {in_part}
              AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AND NOT p.pubviaroot",
-            self.entry()
+            self.entry(),
+            in_part = in_part("r.prrelid = c.oid"),
         );
         let rows = client.query(&sql, &[&oids, &self.name]).await.map_err(|error| failure(&error))?;
         Ok(rows.iter().filter_map(|row| Some((row.get(0), row.get::<_, Option<u32>>(1)?))).collect())
@@ -154,9 +155,13 @@ impl Publication {
     }
 }
 
-/// SQL for whether table `c` is in publication `p` with a row filter or a column list.
-const IN_PART: &str = "(SELECT to_jsonb(r)->>'prqual' IS NOT NULL OR to_jsonb(r)->>'prattrs' IS NOT NULL
-                        FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)";
+/// SQL for whether one of these tables is in publication `p` with a row filter or a column list.
+fn in_part(tables: &str) -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND {tables}
+                 AND (to_jsonb(r)->>'prqual' IS NOT NULL OR to_jsonb(r)->>'prattrs' IS NOT NULL))"
+    )
+}
 
 /// The partitions of these tables that do not send whole old rows, quoted.
 pub async fn partitions_without_identity(client: &Client, tables: &[u32]) -> Result<Vec<String>, Failure> {

@@ -23,6 +23,7 @@ impl Worker {
                 self.reserve(shape.number).await?;
                 // One that has ended before it began is found missing when its snapshot is there.
                 if !shape.log.has_ended() {
+                    self.last_registered = Instant::now();
                     self.add(Tap::new(shape, self.earlier.clone()));
                 }
                 let _ = reply.send(());
@@ -51,10 +52,12 @@ impl Worker {
                 shape.snapshot.fail(Failure::Changed);
             }
             Command::Visible(mark) => self.earlier.retain(|xid| !mark.contains(*xid)),
-            Command::Seen(tables, since) => {
+            Command::Seen(tables, mark, since) => {
                 for seen in tables {
                     self.seen(&seen, since)?;
                 }
+                // A shape that was there before its table was looked at, and is not older than the look, has not been judged.
+                self.looked = (self.last_registered < since).then_some(mark);
             }
         }
         Ok(())
@@ -139,7 +142,9 @@ impl Worker {
         }
         if let Some((table, entry)) = found {
             for source in self.sources.get_mut(&seen.oid).into_iter().flatten() {
-                if source.looked_at() <= since && !source.shapes().iter().any(|shape| unchecked.contains(shape)) {
+                let all_checked =
+                    unchecked.is_empty() || !source.shapes().iter().any(|shape| unchecked.contains(shape));
+                if source.looked_at() <= since && all_checked {
                     self.wants_look |= source.now().partitions != table.partitions;
                     source.set_now(Arc::clone(table), entry, since);
                 }

@@ -32,6 +32,9 @@ impl Worker {
     /// Looks at the tables that a relation belongs to, as they are after the transaction at hand.
     async fn inspect(&mut self, relation: u32) -> Result<(), ApplyError> {
         let xid = self.current.as_ref().ok_or(ApplyError::OutOfPlace("a relation"))?.xid;
+        if self.looked.as_ref().is_some_and(|mark| mark.contains(xid)) {
+            return Ok(());
+        }
         let mut tables = self.partitions.tables_of(relation);
         tables.retain(|table| self.sources.contains_key(table));
         let since = Instant::now();
