@@ -106,13 +106,18 @@ WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND ";
 pub async fn find(client: &Client, name: &TableName) -> Result<Option<Table>, TableError> {
     let sql = format!("{TABLES} n.nspname = $1 AND c.relname = $2 ORDER BY c.oid, a.attnum");
     let rows = client.query(&sql, &[&name.schema, &name.name]).await.map_err(unreachable)?;
-    let persistence = rows.first().map(|row| row.try_get(4)).transpose().map_err(unreachable)?;
-    let unfollowed = match persistence {
+    let unfollowed = match rows.first().map(|row| row.get::<_, &str>(4)) {
         Some("u") => Some(format!("Table {} is unlogged", name.quoted())),
         Some("t") => Some(format!("Table {} is temporary", name.quoted())),
         _ => None,
     };
     let found = tables(client, &rows).await?.pop();
+    if found.is_none() && !rows.is_empty() {
+        let name = name.quoted();
+        return Err(TableError::NotReplicated(format!(
+            "Table {name} has names that are no UTF-8, and cannot be followed"
+        )));
+    }
     let partition = found.iter().flat_map(Table::partitions).any(|partition| !partition.replicated);
     let partition = partition.then(|| format!("Table {} has a partition that is foreign or unlogged", name.quoted()));
     match unfollowed.or(partition) {
@@ -121,7 +126,7 @@ pub async fn find(client: &Client, name: &TableName) -> Result<Option<Table>, Ta
     }
 }
 
-/// Finds tables by their oids. What no longer exists is left out.
+/// Finds tables by their oids. What no longer exists is left out, and what has names that are no UTF-8.
 pub async fn find_by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, TableError> {
     let sql = format!("{TABLES} c.oid = ANY($1) ORDER BY c.oid, a.attnum");
     let rows = client.query(&sql, &[&oids]).await.map_err(unreachable)?;
@@ -134,8 +139,7 @@ fn unreachable(error: tokio_postgres::Error) -> TableError {
 
 async fn tables(client: &Client, rows: &[Row]) -> Result<Vec<Table>, TableError> {
     let own_rows = rows.chunk_by(|one, other| one.get::<_, u32>(0) == other.get::<_, u32>(0));
-    let tables: Result<Vec<Table>, _> = own_rows.map(table).collect();
-    let mut tables = tables.map_err(unreachable)?;
+    let mut tables: Vec<Table> = own_rows.filter_map(|rows| table(rows).ok()).collect();
     let roots: Vec<u32> = tables.iter().filter(|table| table.partitions.is_some()).map(|table| table.oid).collect();
     if !roots.is_empty() {
         let mut found = partitions(client, &roots).await.map_err(unreachable)?;
@@ -148,7 +152,7 @@ async fn tables(client: &Client, rows: &[Row]) -> Result<Vec<Table>, TableError>
 
 /// A table from the rows of its columns, of which there is at least one.
 ///
-/// Names of a database whose encoding is `SQL_ASCII` may be no text for us: an error, not a panic.
+/// Names of a database whose encoding is `SQL_ASCII` may be no text for us: an error, of this table alone.
 fn table(rows: &[Row]) -> Result<Table, tokio_postgres::Error> {
     let mut columns = Vec::with_capacity(rows.len());
     let mut places = Vec::with_capacity(rows.len());

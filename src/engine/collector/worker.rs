@@ -37,6 +37,8 @@ const TRANSACTION_BYTES: usize = 1 << 30;
 pub enum ApplyError {
     #[error("a message of the stream cannot be read: {0}")]
     Decode(#[from] DecodeError),
+    #[error("it could not be looked up how the table with oid {0} looks now")]
+    Blind(u32),
     #[error("the stream sent {0} out of place")]
     OutOfPlace(&'static str),
     #[error(transparent)]
@@ -60,6 +62,8 @@ pub struct Worker {
     /// What was visible when the tables of all shapes were looked at last: transactions in it need no look of their own.
     /// Shapes that have come since have them in their snapshots.
     looked: Option<Mark>,
+    /// Since when no look at a table has succeeded that the stream waited for.
+    blind_since: Option<Instant>,
     last_registered: Instant,
     /// Partitions have come or gone: the reconciler has something to do.
     wants_look: bool,
@@ -114,6 +118,7 @@ impl Worker {
             inspector,
             unreadable: HashSet::new(),
             looked: None,
+            blind_since: None,
             last_registered: Instant::now(),
             wants_look: false,
             taps: HashMap::new(),

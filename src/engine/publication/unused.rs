@@ -68,7 +68,7 @@ mod tests {
     fn a_table_is_taken_out_when_it_has_been_unused_for_long_enough() {
         let publication = Publication::new("p".to_owned(), false);
         let (start, keep) = (Instant::now(), Duration::from_secs(60));
-        let mut at = |seconds, published: &[u32], used: &[u32]| {
+        let at = |seconds, published: &[u32], used: &[u32]| {
             let used = used.iter().copied().collect();
             let due = publication.due(published, &used, keep, start + Duration::from_secs(seconds));
             let mut due: Vec<u32> = due.into_iter().collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Client;
-use tracing::warn;
+use tracing::debug;
 
 use super::look;
 use crate::engine::collector::Seen;
@@ -57,7 +57,7 @@ impl Inspector {
             Err(failure) => {
                 // Half an answer may still be on its way.
                 self.client = None;
-                warn!(table.oid = relation, ?failure, "a table could not be looked at: its shapes start over");
+                debug!(table.oid = relation, ?failure, "a table could not be looked at");
                 None
             }
         }

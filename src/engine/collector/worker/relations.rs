@@ -4,11 +4,17 @@
 //! attached to a table or detached from it, or has left the publication. Columns are told; the rest is looked up before the
 //! change is applied, so that no row is told by rules that no longer hold.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
 
 use super::{ApplyError, Worker};
 use crate::engine::reconcile::Look;
 use crate::engine::replication::pgoutput::Relation;
+
+/// How long the stream is begun anew, to come to the same place again, while tables cannot be looked at: Postgres may
+/// have crashed, and takes a while. Then the shapes of the table start over, so that those of others go on.
+const BLIND: Duration = Duration::from_secs(30);
 
 impl Worker {
     /// Takes note of how the stream sends the rows of a relation from now on, and of what has become of its tables.
@@ -42,9 +48,14 @@ impl Worker {
         let seen = inspector.look(xid, relation, &tables, |table| sources.contains_key(&table)).await;
         match seen {
             Some(Look { seen, certain }) if certain || self.partitions.is_empty() => {
+                self.blind_since = None;
                 seen.iter().try_for_each(|seen| self.seen(seen, since))?;
             }
+            None if self.blind_since.get_or_insert(since).elapsed() < BLIND => {
+                return Err(ApplyError::Blind(relation));
+            }
             _ => {
+                warn!(table.oid = relation, "it is not known how a table looks now: its shapes start over");
                 self.lose(relation)?;
                 // It may be a partition of any of them.
                 self.partitions.roots().into_iter().try_for_each(|root| self.lose(root))?;

@@ -81,6 +81,13 @@ async fn an_unreadable_message_ends_the_shapes_of_its_table_and_no_others() {
     for message in [&b"T"[..], b"I\0", b"X\0\0\0\x07", b""] {
         assert!(matches!(worker.apply(Bytes::from_static(message)).await, Err(ApplyError::Decode(_))), "{message:?}");
     }
+    // Nobody can be asked how a table looks now: the stream has to begin anew, and the shape goes on.
+    worker.start_stream(5);
+    worker.apply(begin(6)).await.expect("a transaction");
+    let relation = b"R\0\0\0\x08public\0t8\0f\0\x01\x01id\0\0\0\0\x19\xff\xff\xff\xff";
+    let blind = worker.apply(Bytes::from_static(relation)).await;
+    assert!(matches!(blind, Err(ApplyError::Blind(8))), "{blind:?}");
+    assert!(!good.log.has_ended());
     recovered.store.stop();
     recovered.thread.join().expect("the end of the store");
 }
