@@ -22,7 +22,9 @@ const TABLES: &str = "
 ";
 
 /// What a reader asks for: the table, further parameters, and the same on Postgres.
-const SHAPES: [(&str, &[(&str, &str)], &str); 7] = [
+type Wanted = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const SHAPES: [Wanted; 7] = [
     ("events", &[], "SELECT * FROM events"),
     ("events", &[("replica", "full")], "SELECT * FROM events"),
     ("events", &[("where", "day < 25 AND note <> 'n1'")], "SELECT * FROM events WHERE day < 25 AND note <> 'n1'"),
@@ -146,7 +148,7 @@ async fn readers_hold_what_a_query_gives_while_tables_are_changed() {
     for _ in 0..3 {
         writers.push(scene.database.connect().await);
     }
-    let shape = |(table, params, _): &(&str, &[(&str, &str)], &str)| {
+    let shape = |(table, params, _): &Wanted| {
         params.iter().fold(scene.engine.shape(table), |shape, (name, value)| shape.with(name, value))
     };
     let mut readers: Vec<Reader> = SHAPES.iter().map(|wanted| Reader::new(&shape(wanted))).collect();

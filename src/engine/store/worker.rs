@@ -48,7 +48,7 @@ struct Batch {
     changes: Vec<Change>,
     done: Vec<oneshot::Sender<()>>,
     ended: Vec<Arc<Shape>>,
-    updated: Vec<Box<Record>>,
+    updated: Vec<Record>,
     shapes: Vec<Arc<Shape>>,
     room: Vec<OwnedSemaphorePermit>,
     bytes: u64,
@@ -146,7 +146,7 @@ impl Worker {
                 batch.done.push(done);
                 batch.urgent = true;
             }
-            Command::Update(record) => batch.updated.push(record),
+            Command::Update(record) => batch.updated.push(*record),
             Command::End(shape) => {
                 batch.ended.push(shape);
                 batch.urgent = true;
@@ -177,18 +177,21 @@ impl Worker {
         // finished shape comes after it: what it has beyond its snapshot may be in this batch.
         let is_over = |number: u64| batch.ended.iter().any(|shape| shape.number == number);
         let ended = batch.ended.iter().map(|shape| Change::Remove(shape.number));
-        let mut updated: HashMap<u64, Box<Record>> =
+        let mut updated: HashMap<u64, Record> =
             batch.updated.into_iter().filter(|record| !is_over(record.number)).map(|new| (new.number, new)).collect();
         let mut changes = Vec::new();
         for change in batch.changes {
             match change {
                 Change::Put(record) if is_over(record.number) => {}
                 // Finished in this batch, and changed since.
-                Change::Put(record) => changes.push(Change::Put(updated.remove(&record.number).unwrap_or(record))),
+                Change::Put(record) => {
+                    changes.push(Change::Put(updated.remove(&record.number).map_or(record, Box::new)))
+                }
                 other => changes.push(other),
             }
         }
-        let first: Vec<Change> = ended.chain(updated.into_values().map(Change::Put)).collect();
+        let first: Vec<Change> =
+            ended.chain(updated.into_values().map(|record| Change::Put(Box::new(record)))).collect();
         if !first.is_empty() {
             self.records.commit(&first)?;
         }
