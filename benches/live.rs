@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use plue_sync::engine::replication::{Connection, Frame, SetUp, pgoutput, set_up};
+use plue_sync::engine::replication::{Connection, Frame, Publishing, SetUp, pgoutput, set_up};
 use plue_sync::postgres::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -123,7 +123,9 @@ async fn latency(url: &str, server: &Server, writer: &tokio_postgres::Client, be
 /// Follows a slot of its own, and tells when each commit arrives.
 async fn bare_client(url: String, stream_id: String, seen: mpsc::UnboundedSender<Instant>) -> Result<()> {
     let mut connection = Connection::connect(&Postgres::from_url(&url)?).await?;
-    let SetUp::Ready(ready) = set_up(&mut connection, &stream_id).await? else { bail!("the slot is taken") };
+    let SetUp::Ready(ready) = set_up(&mut connection, &stream_id, Publishing::Automatic).await? else {
+        bail!("the slot is taken")
+    };
     connection.query(&format!("ALTER PUBLICATION {} SET TABLE t", ready.publication)).await?;
     let mut stream = connection.start(&ready.identity.slot, &ready.publication).await?;
     seen.send(Instant::now())?;

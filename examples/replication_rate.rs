@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use plue_sync::engine::replication::pgoutput::{Message, decode};
-use plue_sync::engine::replication::{Connection, Frame, Names, SetUp, drop_slot, set_up};
+use plue_sync::engine::replication::{Connection, Frame, Names, Publishing, SetUp, drop_slot, set_up};
 use plue_sync::postgres::Postgres;
 
 const STREAM_ID: &str = "rate";
@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
         .await?;
 
     let mut connection = Connection::connect(&postgres).await?;
-    let SetUp::Ready(ready) = set_up(&mut connection, STREAM_ID).await? else {
+    let SetUp::Ready(ready) = set_up(&mut connection, STREAM_ID, Publishing::Automatic).await? else {
         anyhow::bail!("another process uses the slot");
     };
     connection.query(&format!("ALTER PUBLICATION {} ADD TABLE rate", ready.publication)).await?;

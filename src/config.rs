@@ -118,6 +118,13 @@ pub struct EngineConfig {
     /// How often the tables of all shapes are looked at.
     #[serde(deserialize_with = "duration::deserialize")]
     pub reconcile_interval: Duration,
+    /// How long a table stays published that no shape uses.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub publication_keep: Duration,
+    /// The operator decides what is published: nothing is altered.
+    pub manual_publishing: bool,
+    /// Shapes that may be there; 0 for any number.
+    pub max_shapes: usize,
 }
 
 /// Why the settings cannot be used. Each names the key or variable, and what to do.
@@ -193,6 +200,7 @@ impl EngineConfig {
         at_least_one("engine.long_poll_timeout", self.long_poll_timeout.as_millis() as u64)?;
         at_least_one("engine.sse_timeout", self.sse_timeout.as_millis() as u64)?;
         at_least_one("engine.sse_keep_alive", self.sse_keep_alive.as_millis() as u64)?;
+        at_least_one("engine.reconcile_interval", self.reconcile_interval.as_millis() as u64)?;
         at_least_one("engine.snapshot_timeout", self.snapshot_timeout.as_millis() as u64)?;
         let id = self.stream_id.as_bytes();
         let plain = id.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));

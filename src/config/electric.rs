@@ -12,21 +12,24 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Config, ConfigError, EngineConfig, Environment};
+use super::{Config, ConfigError, EngineConfig, Environment, InvalidDuration, duration};
 
 const DEFAULT_PORT: u16 = 3000;
 const DEFAULT_STORAGE_DIR: &str = "./persistent";
 
 /// What [`ElectricConfig::from_environment`] reads.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 21] = [
     "ELECTRIC_CACHE_MAX_AGE",
     "ELECTRIC_CACHE_STALE_AGE",
     "ELECTRIC_DB_POOL_SIZE",
     "ELECTRIC_ENABLE_INTEGRATION_TESTING",
+    "ELECTRIC_EXPERIMENTAL_MAX_SHAPES",
     "ELECTRIC_INSECURE",
     "ELECTRIC_LISTEN_ON_IPV6",
     "ELECTRIC_LONG_POLL_TIMEOUT",
+    "ELECTRIC_MANUAL_TABLE_PUBLISHING",
     "ELECTRIC_MAX_CONCURRENT_REQUESTS",
+    "ELECTRIC_MAX_SHAPES",
     "ELECTRIC_POOLED_DATABASE_URL",
     "ELECTRIC_PORT",
     "ELECTRIC_QUERY_DATABASE_URL",
@@ -34,6 +37,8 @@ const KNOWN: [&str; 16] = [
     "ELECTRIC_SECRET",
     "ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD",
     "ELECTRIC_STORAGE_DIR",
+    "ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD",
+    "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD",
     "ELECTRIC_URL",
 ];
 
@@ -112,6 +117,20 @@ fn engine(environment: &Environment) -> Result<EngineConfig, ConfigError> {
         engine.max_initial_requests = initial.unwrap_or(engine.max_initial_requests);
         engine.max_existing_requests = existing.unwrap_or(engine.max_existing_requests);
     }
+    if let Some(manual) = read(environment, "ELECTRIC_MANUAL_TABLE_PUBLISHING", "true or false")? {
+        engine.manual_publishing = manual;
+    }
+    for name in ["ELECTRIC_EXPERIMENTAL_MAX_SHAPES", "ELECTRIC_MAX_SHAPES"] {
+        if let Some(most) = read(environment, name, "a whole number")? {
+            engine.max_shapes = most;
+        }
+    }
+    if let Some(keep) = period(environment, "ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD")? {
+        engine.publication_keep = keep;
+    }
+    if let Some(every) = period(environment, "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD")? {
+        engine.reconcile_interval = every;
+    }
     engine.check()?;
     Ok(engine)
 }
@@ -130,6 +149,17 @@ impl FromStr for Limits {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         serde_json::from_str(text)
     }
+}
+
+/// A time with its unit, as `60s`.
+fn period(environment: &Environment, name: &str) -> Result<Option<Duration>, ConfigError> {
+    let Some(text) = environment.get(name) else { return Ok(None) };
+    let refused = |error: InvalidDuration| ConfigError::Value {
+        key: name.to_owned(),
+        layer: "the environment".to_owned(),
+        expected: error.to_string(),
+    };
+    duration::parse(text).map(Some).map_err(refused)
 }
 
 fn read<T: FromStr>(environment: &Environment, name: &str, expected: &str) -> Result<Option<T>, ConfigError> {

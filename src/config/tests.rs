@@ -205,7 +205,11 @@ fn the_engine_takes_the_names_of_the_electric_service() {
         ("ELECTRIC_REPLICATION_STREAM_ID", "second"),
         ("ELECTRIC_ENABLE_INTEGRATION_TESTING", "true"),
         ("ELECTRIC_MAX_CONCURRENT_REQUESTS", r#"{"initial":7,"existing":8}"#),
+        ("ELECTRIC_EXPERIMENTAL_MAX_SHAPES", "7"),
         ("ELECTRIC_MAX_SHAPES", "10"),
+        ("ELECTRIC_MANUAL_TABLE_PUBLISHING", "true"),
+        ("ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD", "30s"),
+        ("ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD", "1m"),
     ])
     .expect("settings");
     assert_eq!(config.listen.to_string(), "[::]:3001");
@@ -220,7 +224,11 @@ fn the_engine_takes_the_names_of_the_electric_service() {
     assert_eq!(config.engine.stream_id, "second");
     assert!(config.engine.allow_delete);
     assert_eq!((config.engine.max_initial_requests, config.engine.max_existing_requests), (7, 8));
-    assert_eq!(config.unsupported, ["ELECTRIC_MAX_SHAPES"]);
+    assert!(config.engine.manual_publishing);
+    assert_eq!(config.engine.max_shapes, 10);
+    assert_eq!(config.engine.publication_keep, Duration::from_secs(30));
+    assert_eq!(config.engine.reconcile_interval, Duration::from_secs(60));
+    assert_eq!(config.unsupported, [""; 0]);
     let partly = electric([("ELECTRIC_SECRET", "s"), ("ELECTRIC_MAX_CONCURRENT_REQUESTS", r#"{"initial":7}"#)]);
     assert_eq!(partly.expect("settings").engine.max_existing_requests, 30_000);
 }

@@ -45,6 +45,7 @@ pub async fn find(state: &Arc<State>, request: &ShapeRequest, permit: &mut Permi
         Some(shape) => shape,
         None => create(state, catalog, request).await?,
     };
+    shape.usage.touch();
     if permit.is_initial() {
         // Until then it is the initial requests that Postgres is asked for.
         tokio::select! {
@@ -70,7 +71,7 @@ pub async fn define(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<De
     {
         return Ok(known);
     }
-    let selection = Selection::resolve(request, &table, state.server_version()).map_err(|invalid| refused(&invalid))?;
+    let selection = Selection::resolve(request, &table).map_err(|invalid| refused(&invalid))?;
     let condition = match &request.filter {
         None => None,
         Some(text) => Some(condition(state, text, &request.params, &table).await?),
@@ -126,6 +127,9 @@ async fn create(state: &Arc<State>, catalog: &Arc<Catalog>, request: &ShapeReque
         Found::Known(shape) => Ok(shape),
         Found::New(shape) => {
             state.runtime.spawn(make(Arc::clone(state), Arc::clone(catalog), Arc::clone(&shape)));
+            for unused in catalog.above_limit(false) {
+                state.collector.end(unused).await;
+            }
             Ok(shape)
         }
     }
@@ -157,7 +161,7 @@ fn unreachable() -> Answer {
 fn no_table(error: &TableError) -> Answer {
     match error {
         TableError::Unreachable(_) => unreachable(),
-        TableError::Partitioned => refused(&Invalid::one("table", error.to_string())),
+        TableError::NotReplicated(_) => refused(&Invalid::one("table", error.to_string())),
     }
 }
 

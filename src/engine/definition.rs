@@ -10,9 +10,6 @@ use crate::shape::{Invalid, ShapeRequest, parse_columns};
 #[cfg(test)]
 mod tests;
 
-/// The first server that can replicate generated columns, as `server_version_num` counts.
-const GENERATED_COLUMNS_SINCE: u32 = 180_000;
-
 /// The columns of a shape. Part of its identity, so equal selections are equal values (protocol, 7.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Selection {
@@ -34,9 +31,7 @@ pub enum Chosen {
 
 impl Selection {
     /// Checks what a request says of columns, in the order of protocol 2.2 and with the texts of 2.9 and 2.10.
-    ///
-    /// `server_version` is Postgres' `server_version_num`.
-    pub fn resolve(request: &ShapeRequest, table: &Table, server_version: u32) -> Result<Self, Invalid> {
+    pub fn resolve(request: &ShapeRequest, table: &Table) -> Result<Self, Invalid> {
         let queryable = queryable(request, table)?;
         let selectable = |column: &Column| queryable.as_ref().is_none_or(|names| names.contains(&column.name));
         let (mut columns, chosen) = match &request.columns {
@@ -49,7 +44,7 @@ impl Selection {
         };
         columns.sort_unstable();
         let selection = Self { columns, chosen };
-        selection.check_generated(table, server_version)?;
+        selection.check_generated(table)?;
         Ok(selection)
     }
 
@@ -58,10 +53,7 @@ impl Selection {
         self.columns.iter().map(|name| table.column(name)).collect()
     }
 
-    fn check_generated(&self, table: &Table, server_version: u32) -> Result<(), Invalid> {
-        if server_version >= GENERATED_COLUMNS_SINCE {
-            return Ok(());
-        }
+    fn check_generated(&self, table: &Table) -> Result<(), Invalid> {
         let generated: Vec<&str> = table
             .columns
             .iter()

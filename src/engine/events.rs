@@ -11,6 +11,7 @@ use super::log::{Framing, Read, body};
 use super::read::{Position, blocking, head};
 use super::shape::Shape;
 use super::state::State;
+use super::usage::Waiting;
 use crate::shape::{Answer, Body, BrokenStream, Lsn, Offset, ShapeRequest};
 
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
@@ -28,6 +29,7 @@ pub fn answer(state: &Arc<State>, request: &ShapeRequest, shape: Arc<Shape>, aft
     }
     let now = Instant::now();
     let events = Events {
+        _waiting: Waiting::on(&shape),
         state: Arc::clone(state),
         shape: Arc::clone(&shape),
         after,
@@ -41,6 +43,7 @@ pub fn answer(state: &Arc<State>, request: &ShapeRequest, shape: Arc<Shape>, aft
 struct Events {
     state: Arc<State>,
     shape: Arc<Shape>,
+    _waiting: Waiting,
     after: Offset,
     until: Instant,
     /// When something was sent last.

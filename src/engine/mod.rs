@@ -34,6 +34,7 @@ mod store;
 mod subquery;
 mod subset;
 pub mod tables;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ use crate::config::EngineConfig;
 use crate::postgres::Postgres;
 use crate::shape::{Admission, Answer, Deletion, Handle, Health, ShapeRequest};
 use collector::Collector;
+use replication::Publishing;
 use session::Sessions;
 use shape::Files;
 use state::State;
@@ -85,6 +87,7 @@ impl Engine {
         let sessions = Sessions {
             postgres: replication,
             stream_id: config.stream_id.clone(),
+            publishing: if config.manual_publishing { Publishing::Manual } else { Publishing::Automatic },
             files: Files::new(&config.storage_dir),
             state: Arc::clone(&state),
             commands,

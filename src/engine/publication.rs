@@ -1,128 +1,167 @@
-//! Makes sure that the stream tells of a table, and tells whole rows.
+//! Makes sure that the stream tells of a table, and tells whole rows; takes tables out again that nobody needs.
+//!
+//! Where the operator publishes by hand (`engine.manual_publishing`), nothing is changed here: what is missing is told.
 
-use std::time::Duration;
+mod entry;
+mod unused;
 
-use hashbrown::HashSet;
-use tokio::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant as StdInstant};
+
+use hashbrown::{HashMap, HashSet};
+use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::snapshot::{Failure, Mark, failure};
 use super::tables::Table;
 use crate::shape::quote_identifier;
+use entry::State;
 
 /// How long a change of a table or of the publication may wait for a lock before the request is told to try again.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '5s'";
+/// How long the identity of a new partition may wait for a lock: others who write to it wait meanwhile.
+const PARTITION_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
 /// How long to wait for transactions that are older than the change of the publication.
 const OLD_TRANSACTIONS: Duration = Duration::from_secs(20);
 
-/// The publication of this engine, and what is known to be in it.
+/// The publication of this engine, and what is known of its tables.
 #[derive(Debug)]
 pub struct Publication {
     name: String,
-    /// Oids of tables found in it.
-    known: parking_lot::Mutex<HashSet<u32>>,
-    /// Held while a table is added: one at a time.
-    adding: Mutex<()>,
+    /// The operator decides what is in it.
+    manual: bool,
+    server_version: AtomicU32,
+    /// Oids of tables whose older transactions have been waited for.
+    settled: parking_lot::Mutex<HashSet<u32>>,
+    /// Shared while a table is looked for, exclusive while one is added or taken out: what has been found there
+    /// stays there for every shape that is in the catalogue.
+    changing: RwLock<()>,
+    /// Since when no shape has used a published table.
+    unused: parking_lot::Mutex<HashMap<u32, StdInstant>>,
 }
 
 impl Publication {
     /// The publication called `name`.
-    pub fn new(name: String) -> Self {
-        Self { name, known: parking_lot::Mutex::default(), adding: Mutex::default() }
-    }
-
-    /// Forgets a table, or with `None` all: the next shape on it looks again.
-    pub fn forget(&self, table: Option<u32>) {
-        let mut known = self.known.lock();
-        match table {
-            Some(oid) => drop(known.remove(&oid)),
-            None => known.clear(),
+    pub fn new(name: String, manual: bool) -> Self {
+        Self {
+            name,
+            manual,
+            server_version: AtomicU32::new(0),
+            settled: parking_lot::Mutex::default(),
+            changing: RwLock::default(),
+            unused: parking_lot::Mutex::default(),
         }
     }
 
-    /// Adds a table with `REPLICA IDENTITY FULL`, if that is not yet so.
+    /// A stream of a server of this version (`server_version_num`) begins.
+    pub fn begin_stream(&self, server_version: u32) {
+        self.server_version.store(server_version, Ordering::Release);
+        self.settled.lock().clear();
+    }
+
+    /// Adds the table of a shape with `REPLICA IDENTITY FULL`, if that is not yet so, and returns the oid of what has put
+    /// it into the publication.
     ///
-    /// On return every change of the table that a new snapshot does not contain will be in the stream.
-    pub async fn ensure(&self, client: &Client, table: &Table) -> Result<(), Failure> {
-        if self.known.lock().contains(&table.oid) {
+    /// On return every change of the table that a new snapshot does not contain will be in the stream. The shape must
+    /// be in the catalogue: what no shape there uses may be taken out again.
+    pub async fn ensure(
+        &self,
+        client: &Client,
+        table: &Table,
+        shown: impl Fn(&str) -> bool,
+    ) -> Result<u32, Failure> {
+        let found = {
+            let _nobody_changes_it = self.changing.read().await;
+            self.state(client, table).await?
+        };
+        let state = match found.entry() {
+            Some(_) => found,
+            None if self.manual => return Err(Failure::Retry(found.missing(&self.name, table))),
+            None => self.add(client, table).await?,
+        };
+        if let Some(missing) = state.generated(&self.name, shown) {
+            return Err(Failure::Retry(missing));
+        }
+        if state.synchronous && !self.settled.lock().contains(&table.oid) {
+            wait_for_old_transactions(client).await?;
+            self.settled.lock().insert(table.oid);
+        }
+        state.entry().ok_or(Failure::Changed)
+    }
+
+    async fn add(&self, client: &Client, table: &Table) -> Result<State, Failure> {
+        let _one_at_a_time = self.changing.write().await;
+        let state = self.state(client, table).await?;
+        if state.entry().is_some() {
+            return Ok(state);
+        }
+        match alter(client, LOCK_TIMEOUT, &changes(&self.name, table, &state)).await {
+            // The operator was faster; the rest of the change is undone with it.
+            Err(error) if error.code() == Some(&SqlState::DUPLICATE_OBJECT) => {}
+            Err(error) => return Err(refused(&error, table, &self.name)),
+            Ok(()) => info!("table {} is published", table.name),
+        }
+        let state = self.state(client, table).await?;
+        // Somebody undoes it as fast as we do it, or the publication has gone.
+        state.entry().ok_or_else(|| Failure::Retry(state.missing(&self.name, table)))?;
+        Ok(state)
+    }
+
+    /// Sees to it that the stream tells whole rows of partitions that have come since their table was published.
+    ///
+    /// One that cannot be changed just now is left for the next time: an update of it ends the shapes of its table.
+    pub async fn adopt(&self, client: &Client, tables: &[u32]) -> Result<(), Failure> {
+        if self.manual || tables.is_empty() {
             return Ok(());
         }
-        let _one_at_a_time = self.adding.lock().await;
-        if self.known.lock().contains(&table.oid) {
-            return Ok(());
-        }
-        let state = state(client, &self.name, table.oid).await?.ok_or(Failure::Changed)?;
-        if !state.full || !state.published {
-            let sql = changes(&self.name, table, &state);
-            match alter(client, &sql).await {
-                // Somebody else was faster; the rest of the change is undone with it.
-                Err(error) if state.full && error.code() == Some(&SqlState::DUPLICATE_OBJECT) => {}
-                Err(error) => return Err(refused(&error, table)),
-                Ok(()) => info!("table {} is published", table.name),
+        for partition in entry::partitions_without_identity(client, tables).await? {
+            let sql = format!("ALTER TABLE {partition} REPLICA IDENTITY FULL");
+            match alter(client, PARTITION_LOCK_TIMEOUT, &sql).await {
+                Ok(()) => info!("partition {partition} is followed"),
+                Err(error) => {
+                    let cause = error.as_db_error().map_or("no connection", |error| error.message());
+                    warn!(
+                        cause,
+                        "partition {partition} could not be given REPLICA IDENTITY FULL, which updates of it need"
+                    );
+                }
             }
         }
-        if state.synchronous {
-            wait_for_old_transactions(client).await?;
-        }
-        self.known.lock().insert(table.oid);
         Ok(())
-    }
-
-    /// Which of these tables the stream tells of, with whole rows.
-    pub async fn published(&self, client: &Client, oids: &[u32]) -> Result<HashSet<u32>, Failure> {
-        let sql = "SELECT c.oid FROM pg_class c
-                   JOIN pg_publication_rel r ON r.prrelid = c.oid JOIN pg_publication p ON p.oid = r.prpubid
-                   WHERE c.oid = ANY($1) AND c.relreplident = 'f' AND p.pubname = $2";
-        let rows = client.query(sql, &[&oids, &self.name]).await.map_err(|error| failure(&error))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
 
 /// What makes the stream tell of a table, and tell whole rows.
 ///
 /// The lock waits for everybody who writes to the table: what was written before would never be in the stream, and
-/// not in a snapshot that is read before its transaction commits.
+/// not in a snapshot that is read before its transaction commits. Of a partitioned table it is on all partitions.
 fn changes(publication: &str, table: &Table, state: &State) -> String {
-    let name = table.name.quoted();
-    let mut sql = format!("LOCK TABLE ONLY {name} IN SHARE ROW EXCLUSIVE MODE");
-    if !state.full {
-        sql.push_str(&format!("; ALTER TABLE {name} REPLICA IDENTITY FULL"));
+    let (name, publication) = (table.name.quoted(), quote_identifier(publication));
+    let only = if table.partitions.is_some() { "" } else { "ONLY " };
+    let mut sql = format!("LOCK TABLE {only}{name} IN SHARE ROW EXCLUSIVE MODE");
+    for relation in &state.without_identity {
+        sql.push_str(&format!("; ALTER TABLE {relation} REPLICA IDENTITY FULL"));
     }
-    if !state.published {
-        sql.push_str(&format!("; ALTER PUBLICATION {} ADD TABLE ONLY {name}", quote_identifier(publication)));
+    if state.in_part {
+        sql.push_str(&format!("; ALTER PUBLICATION {publication} DROP TABLE ONLY {name}"));
+    }
+    if state.in_part || state.published.is_none() {
+        sql.push_str(&format!("; ALTER PUBLICATION {publication} ADD TABLE ONLY {name}"));
     }
     sql
 }
 
 /// Changes something under a lock that is not waited for too long. On an error the connection is as before.
-async fn alter(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
-    let altered = client.batch_execute(&format!("BEGIN; {LOCK_TIMEOUT}; {sql}; COMMIT")).await;
+async fn alter(client: &Client, limit: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
+    let altered = client.batch_execute(&format!("BEGIN; {limit}; {sql}; COMMIT")).await;
     if altered.is_err() {
         // If this fails as well, the connection is gone.
         let _ = client.batch_execute("ROLLBACK").await;
     }
     altered
-}
-
-/// What Postgres says of a table.
-struct State {
-    full: bool,
-    published: bool,
-    /// Commits wait for standbys, and until then nobody sees them, although the stream has shown them.
-    synchronous: bool,
-}
-
-async fn state(client: &Client, publication: &str, oid: u32) -> Result<Option<State>, Failure> {
-    let sql = "SELECT c.relreplident = 'f',
-                      EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-                              WHERE r.prrelid = c.oid AND p.pubname = $2),
-                      current_setting('synchronous_standby_names') <> ''
-               FROM pg_class c WHERE c.oid = $1";
-    let row = client.query_opt(sql, &[&oid, &publication]).await.map_err(|error| failure(&error))?;
-    Ok(row.map(|row| State { full: row.get(0), published: row.get(1), synchronous: row.get(2) }))
 }
 
 /// Waits until every transaction that was running has ended.
@@ -148,11 +187,14 @@ pub async fn current(client: &Client) -> Result<Mark, Failure> {
     row.get::<_, &str>(0).parse().map_err(|error| Failure::Unexpected(format!("{error}")))
 }
 
-fn refused(error: &tokio_postgres::Error, table: &Table) -> Failure {
+fn refused(error: &tokio_postgres::Error, table: &Table, publication: &str) -> Failure {
     if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        let (name, publication) = (table.name.quoted(), quote_identifier(publication));
+        let cause = error.as_db_error().map(|error| error.message()).unwrap_or_default();
         return Failure::Retry(format!(
-            "Database table \"{}\" cannot be published: the role of DATABASE_URL does not own it; make it the owner, or as \
-             its owner run ALTER TABLE ... REPLICA IDENTITY FULL and add it to the publication",
+            "Database table \"{}\" is missing from the publication {publication} and the role of DATABASE_URL lacks privileges \
+             to add it ({cause}): make that role the owner of the table and of its partitions, or as their owner run ALTER TABLE {name} \
+             REPLICA IDENTITY FULL; ALTER PUBLICATION {publication} ADD TABLE {name}",
             table.name
         ));
     }

@@ -18,6 +18,7 @@ use super::schema::schema_header;
 use super::shape::Shape;
 use super::snapshot::{Chunk, Failure};
 use super::state::State;
+use super::usage::Waiting;
 use crate::shape::control::up_to_date;
 use crate::shape::{Answer, Body, Invalid, Live, LogHead, Lsn, Offset, Requested, ShapeRequest};
 
@@ -115,6 +116,7 @@ fn read_chunk(path: PathBuf, start: u64, end: u64) -> io::Result<Bytes> {
 /// What the log has after an offset; a long-poll waits for it.
 async fn log(state: &State, request: &ShapeRequest, shape: &Arc<Shape>, after: Offset) -> Answer {
     let deadline = Instant::now() + state.cache.long_poll_timeout;
+    let _waiting = (request.live == Live::Poll).then(|| Waiting::on(shape));
     let mut first = true;
     loop {
         // Read before the log, so that "up to date" never claims more than the answer holds.

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 use super::catalog::Catalog;
 use super::collector::{ApplyError, Command, Reads, Worker};
 use super::replication::{Connection, Frame, ReplicationError, SetUpError, Stream};
-use super::replication::{Identity, InvalidStreamId, Ready, SetUp, set_up};
+use super::replication::{Identity, InvalidStreamId, Publishing, Ready, SetUp, set_up};
 use super::shape::{Files, Shape};
 use super::snapshot::{Failure, rejoin};
 use super::state::State;
@@ -68,6 +68,7 @@ enum Ended {
 pub struct Sessions {
     pub postgres: Postgres,
     pub stream_id: String,
+    pub publishing: Publishing,
     pub files: Files,
     pub state: Arc<State>,
     pub commands: mpsc::Receiver<Command>,
@@ -191,8 +192,12 @@ impl Sessions {
             Ok(connection) => connection,
             Err(error) => return refused(error.into(), running.has_streamed),
         };
-        let ready = match set_up(&mut connection, &self.stream_id).await {
+        let ready = match set_up(&mut connection, &self.stream_id, self.publishing).await {
             Ok(SetUp::Ready(ready)) => ready,
+            Ok(SetUp::Unpublished { cure }) => {
+                self.state.set_trouble(&cure);
+                return Ok(Begun::Not(Ended::Lost(cure)));
+            }
             Ok(SetUp::Waiting { reason }) => return Ok(Begun::Not(Ended::Waiting(reason))),
             Err(error) => return refused(error, running.has_streamed),
         };
@@ -204,7 +209,7 @@ impl Sessions {
             Err(error) => return Ok(Begun::Not(Ended::Lost(error.to_string()))),
         };
         running.has_streamed = true;
-        self.state.publication.forget(None);
+        self.state.publication.begin_stream(ready.server_version);
         self.state.begin_stream(&ready, running.worker.catalog());
         for shape in running.worker.to_repair() {
             tokio::spawn(repair(Arc::clone(&self.state), shape));
@@ -218,13 +223,14 @@ impl Sessions {
         let recovered = tokio::task::spawn_blocking(move || recover(&files, chunk_bytes, memory_bytes)).await;
         let Recovered { store, thread, identity, position, shapes, next_number } =
             recovered.map_err(|error| RecoverError::Disk(std::io::Error::other(error)))??;
-        let catalog = Arc::new(Catalog::new(shapes, next_number, chunk_bytes));
+        let catalog = Arc::new(Catalog::new(shapes, next_number, chunk_bytes, self.state.max_shapes));
         let reads = Reads {
             connections: self.state.connections.clone(),
             collector: self.state.collector.clone(),
             timeout: self.state.snapshot_timeout,
         };
-        let worker = Worker::new(catalog, store.clone(), Arc::clone(&self.state.processed), reads);
+        let (processed, inspector) = (Arc::clone(&self.state.processed), self.state.inspector());
+        let worker = Worker::new(catalog, store.clone(), processed, inspector, reads);
         worker.reach(position);
         let durable = store.durable();
         Ok(Running { worker, store, thread, identity, durable, asked_visible: Instant::now(), has_streamed: false })
@@ -280,6 +286,9 @@ impl Sessions {
                     }
                     heard = Instant::now();
                     self.ask_visible(running);
+                    if running.worker.takes_wish_to_look() {
+                        reconcile::spawn(&self.state, running.worker.tables());
+                    }
                 }
             }
         }

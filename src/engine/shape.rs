@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use super::filter::Filter;
 use super::log::Log;
 use super::snapshot::Snapshot;
 use super::tables::Table;
+use super::usage::Usage;
 use crate::shape::{Handle, LogMode, Lsn, Replica};
 
 /// What a shape shows: one table, a condition, columns, and how much of old rows.
@@ -92,7 +94,7 @@ impl Definition {
         Projection { columns: self.columns.clone(), replica: self.replica }
     }
 
-    /// Whether the shape goes on when its table has become `now`.
+    /// Whether the shape goes on when its table has become `now`, its partitions aside.
     ///
     /// Its columns, those of its condition and its key must be there with name and type as before; a
     /// shape that shows all columns must still do so (protocol, 7.5).
@@ -161,15 +163,47 @@ pub struct Shape {
     pub log: Log,
     /// How much readers may be told that they have.
     pub held: Held,
-    /// The table as it is now, for the schema header: nullability may change without ending the shape.
+    /// When it was used last, and who waits for it.
+    pub usage: Usage,
+    /// The table as it is now: nullability, which the schema header tells, and the partitions that have come since.
     table_now: Mutex<Arc<Table>>,
+    /// The oid of what has put the table into the publication, once known; never 0. Another one later means that the
+    /// table was out of it in between.
+    entry: AtomicU32,
 }
 
 impl Shape {
     /// A shape with the given snapshot and log.
     pub fn new(number: u64, handle: Handle, definition: Definition, snapshot: Snapshot, log: Log) -> Self {
         let table_now = Mutex::new(Arc::clone(&definition.table));
-        Self { number, handle, definition, snapshot, log, held: Held::default(), table_now }
+        let (usage, entry) = (Usage::default(), AtomicU32::new(0));
+        Self { number, handle, definition, snapshot, log, held: Held::default(), usage, table_now, entry }
+    }
+
+    /// Whether the shape goes on when its table has become `now`, which is in the publication by `entry`.
+    ///
+    /// As [`Definition::survives`], and it must have missed no row that a partition brought or took away, nor a change
+    /// while the table was out of the publication.
+    pub fn survives(&self, now: &Table, entry: u32) -> bool {
+        let known = self.entry.load(Ordering::Acquire);
+        (known == 0 || known == entry) && self.definition.survives(now) && self.table_now().keeps_partitions(now)
+    }
+
+    /// What has put the table into the publication; 0 while that is not known.
+    pub fn entry(&self) -> u32 {
+        self.entry.load(Ordering::Acquire)
+    }
+
+    /// Notes what has put the table into the publication.
+    pub fn set_entry(&self, entry: u32) {
+        self.entry.store(entry, Ordering::Release);
+    }
+
+    /// The definition as the catalogue keeps it, with the partitions as they were last seen.
+    pub fn stored(&self) -> Stored {
+        let mut stored = self.definition.stored();
+        stored.table.partitions.clone_from(&self.table_now().partitions);
+        stored
     }
 
     /// The table as it was last seen.

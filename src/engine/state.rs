@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -18,6 +18,7 @@ use super::collector::Collector;
 use super::definitions::Definitions;
 use super::pool::{Connections, connections};
 use super::publication::Publication;
+use super::reconcile::Inspector;
 use super::replication::{Names, Ready};
 use super::session::EngineError;
 use super::shape::Files;
@@ -45,6 +46,7 @@ pub struct State {
     pub runtime: Handle,
     pub connections: Connections,
     pub subsets: Subsets,
+    queries: Postgres,
     pub collector: Collector,
     pub publication: Arc<Publication>,
     pub files: Files,
@@ -57,6 +59,10 @@ pub struct State {
     pub admissions: Arc<Admissions>,
     /// Whether DELETE ends shapes.
     pub allow_delete: bool,
+    /// Shapes that may be there; 0 for any number.
+    pub max_shapes: usize,
+    /// How long a table stays published that no shape uses.
+    pub publication_keep: Duration,
     /// Everything before this position is in the logs.
     pub processed: Arc<AtomicU64>,
     /// Cancelled when live answers are to end.
@@ -66,7 +72,8 @@ pub struct State {
     catalog: OnceLock<Arc<Catalog>>,
     /// The stream must reach this before an offset past the end of a log is wrong.
     replay_until: AtomicU64,
-    server_version: AtomicU32,
+    /// What an operator must do before a stream can begin; empty if nothing is known.
+    trouble: Mutex<String>,
     tables: Mutex<HashMap<TableName, Arc<Table>>>,
     /// What requests mean.
     pub definitions: Definitions,
@@ -78,10 +85,11 @@ impl State {
         let names = Names::new(&config.stream_id, 0).map_err(EngineError::StreamId)?;
         Ok(Self {
             runtime: Handle::current(),
-            connections: connections(queries, config.pool_size),
+            connections: connections(queries.clone(), config.pool_size),
             subsets: Subsets::new(config.pool_size),
+            queries,
             collector,
-            publication: Arc::new(Publication::new(names.publication)),
+            publication: Arc::new(Publication::new(names.publication, config.manual_publishing)),
             files: Files::new(&config.storage_dir),
             cache: CachePolicy {
                 max_age: config.cache_max_age,
@@ -96,12 +104,14 @@ impl State {
             memory_bytes: config.memory_bytes,
             admissions: Admissions::new(config.max_initial_requests, config.max_existing_requests),
             allow_delete: config.allow_delete,
+            max_shapes: config.max_shapes,
+            publication_keep: config.publication_keep,
             processed: Arc::default(),
             end_readers: CancellationToken::new(),
             phase: watch::Sender::new(Phase::Starting),
             catalog: OnceLock::new(),
             replay_until: AtomicU64::new(u64::MAX),
-            server_version: AtomicU32::new(0),
+            trouble: Mutex::default(),
             tables: Mutex::default(),
             definitions: Definitions::default(),
         })
@@ -137,7 +147,7 @@ impl State {
     pub fn begin_stream(&self, ready: &Ready, catalog: &Arc<Catalog>) {
         self.catalog.get_or_init(|| Arc::clone(catalog));
         self.replay_until.store(ready.wal_end.0, Ordering::Release);
-        self.server_version.store(ready.server_version, Ordering::Release);
+        self.trouble.lock().clear();
         self.phase.send_replace(Phase::Active);
     }
 
@@ -180,9 +190,20 @@ impl State {
         *self.phase.borrow() != Phase::Active || self.processed().0 < self.replay_until.load(Ordering::Acquire)
     }
 
-    /// Postgres' `server_version_num`.
-    pub fn server_version(&self) -> u32 {
-        self.server_version.load(Ordering::Acquire)
+    /// Notes what an operator must do before a stream can begin.
+    pub fn set_trouble(&self, cure: &str) {
+        *self.trouble.lock() = cure.to_owned();
+    }
+
+    /// Why requests cannot be answered, with what an operator must do if that is known.
+    pub fn not_ready(&self, reason: &str) -> String {
+        let trouble = self.trouble.lock();
+        if trouble.is_empty() { reason.to_owned() } else { format!("{reason}: {trouble}") }
+    }
+
+    /// What looks at tables for the collector.
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(self.queries.clone(), Arc::clone(&self.publication))
     }
 
     /// What a snapshot needs.

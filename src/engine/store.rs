@@ -30,7 +30,7 @@ use worker::Worker;
 use super::log::{Entry, Journal, Reference};
 use super::replication::Identity;
 use super::shape::{Files, Shape};
-use super::snapshot::Failure;
+use super::snapshot::{Failure, Mark};
 use crate::shape::{Lsn, Offset};
 
 /// Transactions that may wait to be written; more, and the collector waits, and with it Postgres.
@@ -101,6 +101,8 @@ enum Command {
     /// Everything before the position has been sent; with `true` somebody waits for it.
     Position(Lsn, bool),
     Change(Change, oneshot::Sender<()>),
+    /// A finished shape's record has changed: durable before any position that is given later.
+    Update(Box<Record>),
     /// A shape is over: out of the catalogue, then its readers are told, then its files go.
     End(Arc<Shape>),
     Restart(Lsn, Identity, oneshot::Sender<()>),
@@ -157,14 +159,14 @@ impl Store {
     /// Puts a finished shape into the catalogue; the answer comes when that is durable.
     pub fn finish(&self, shape: &Shape, chunk_ends: Vec<u64>) -> Result<oneshot::Receiver<()>, Stopped> {
         let Some(mark) = shape.snapshot.mark() else { return Err(Stopped) };
-        let record = Record {
-            number: shape.number,
-            handle: shape.handle.clone(),
-            definition: shape.definition.stored(),
-            mark,
-            chunk_ends,
-        };
-        self.change(Change::Put(Box::new(record)))
+        self.change(Change::Put(Box::new(record(shape, mark, chunk_ends))))
+    }
+
+    /// Notes how the table of a finished shape looks now. What the stream tells of the table as it has become is not
+    /// confirmed before that is durable.
+    pub fn update(&self, shape: &Shape) -> Result<(), Stopped> {
+        let (Some(mark), chunk_ends) = (shape.snapshot.mark(), shape.snapshot.chunk_ends()) else { return Ok(()) };
+        self.commands.send(Command::Update(Box::new(record(shape, mark, chunk_ends)))).map_err(|_| Stopped)
     }
 
     /// Begins a new history at `position`, which may lie before what is stored, durably.
@@ -197,4 +199,9 @@ impl Store {
         // An error means that it has ended already.
         let _ = self.commands.send(Command::Stop);
     }
+}
+
+fn record(shape: &Shape, mark: Mark, chunk_ends: Vec<u64>) -> Record {
+    let (number, handle, definition) = (shape.number, shape.handle.clone(), shape.stored());
+    Record { number, handle, definition, mark, chunk_ends, entry: shape.entry() }
 }

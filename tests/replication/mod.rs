@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use plue_sync::engine::replication::pgoutput::{Field, Message, Old, Relation, Tuple, decode};
-use plue_sync::engine::replication::{Connection, Frame, Ready, SetUp, Stream, set_up};
+use plue_sync::engine::replication::{Connection, Frame, Publishing, Ready, SetUp, Stream, set_up};
 use plue_sync::postgres::Postgres;
 
 use crate::support::{Database, eventually};
@@ -22,9 +22,11 @@ async fn connect(url: &str) -> Connection {
 
 /// Sets up slot and publication, and waits while the server still holds an earlier connection of ours.
 async fn ready(connection: &mut Connection) -> Ready {
-    eventually(DEADLINE, "a slot of our own", async || match set_up(connection, "test").await.expect("a set-up") {
-        SetUp::Ready(ready) => Ok(ready),
-        SetUp::Waiting { reason } => Err(reason),
+    eventually(DEADLINE, "a slot of our own", async || {
+        match set_up(connection, "test", Publishing::Automatic).await.expect("a set-up") {
+            SetUp::Ready(ready) => Ok(ready),
+            SetUp::Waiting { reason } | SetUp::Unpublished { cure: reason } => Err(reason),
+        }
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! Slot and publication: made, found again, mended; and what is refused, with its cure.
 
 use plue_sync::engine::replication::{Connection, Ready, SetUp, SetUpError, drop_slot, set_up};
-use plue_sync::engine::replication::{Names, Refusal};
+use plue_sync::engine::replication::{Names, Publishing, Refusal};
 use plue_sync::postgres::Postgres;
 use tokio_postgres::Client;
 
@@ -101,14 +101,14 @@ async fn a_second_engine_waits_and_goes_on_when_the_first_ends() {
     let mut first = connect(database.url()).await;
     let set_up_first = ready(&mut first).await;
     let mut second = connect(database.url()).await;
-    let waiting = set_up(&mut second, "test").await.expect("an answer");
+    let waiting = set_up(&mut second, "test", Publishing::Automatic).await.expect("an answer");
     assert!(
         matches!(&waiting, SetUp::Waiting { reason } if reason.contains(&set_up_first.identity.slot)),
         "{waiting:?}"
     );
 
     let stream = first.start(&set_up_first.identity.slot, &set_up_first.publication).await.expect("a stream");
-    let waiting = set_up(&mut second, "test").await.expect("an answer");
+    let waiting = set_up(&mut second, "test", Publishing::Automatic).await.expect("an answer");
     assert!(matches!(waiting, SetUp::Waiting { .. }), "the stream keeps the lock: {waiting:?}");
     stream.close().await;
     assert!(!ready(&mut second).await.created);
@@ -127,7 +127,7 @@ async fn a_slot_that_somebody_else_streams_from_is_waited_for() {
     });
     start.await;
     let _stream = stranger.start(&before.identity.slot, &before.publication).await.expect("a stream");
-    let waiting = set_up(&mut connect(database.url()).await, "test").await.expect("an answer");
+    let waiting = set_up(&mut connect(database.url()).await, "test", Publishing::Automatic).await.expect("an answer");
     assert!(matches!(&waiting, SetUp::Waiting { reason } if reason.contains("process")), "{waiting:?}");
 }
 
@@ -136,7 +136,7 @@ async fn refusal(url: &str) -> String {
     let postgres = Postgres::from_url(url).expect("a valid URL");
     let attempt = async {
         let mut connection = Connection::connect(&postgres).await?;
-        set_up(&mut connection, "test").await
+        set_up(&mut connection, "test", Publishing::Automatic).await
     };
     match attempt.await {
         Err(SetUpError::Fatal(refusal)) => refusal.to_string(),

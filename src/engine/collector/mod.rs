@@ -9,6 +9,7 @@
 //! Everything that decides what a log holds happens in this one task, in the order of the stream; so a
 //! shape's log needs no lock against another writer, and "before" and "after" have a meaning.
 
+mod partitions;
 mod routes;
 mod tap;
 mod worker;
@@ -66,8 +67,8 @@ pub struct Seen {
     pub oid: u32,
     /// `None` if it no longer exists.
     pub table: Option<Arc<Table>>,
-    /// Whether the stream tells of it, with whole rows.
-    pub published: bool,
+    /// What has put it into the publication; `None` if the stream does not tell of it, or not with whole rows.
+    pub entry: Option<u32>,
 }
 
 /// What the collector is asked to do.
@@ -91,8 +92,9 @@ pub enum Command {
     Shown(oneshot::Sender<Vec<u64>>),
     /// Everything that this mark contains is visible to snapshots taken from now on.
     Visible(Mark),
-    /// How tables looked at some time after the given one.
-    Seen(Vec<Seen>, Instant),
+    /// How tables looked at some time after the given one, all that shapes were defined on at that time; what the mark
+    /// contains is in the look.
+    Seen(Vec<Seen>, Mark, Instant),
 }
 
 /// The stream cannot be followed just now.
@@ -154,9 +156,9 @@ impl Collector {
         self.tell(Command::End(shape)).await;
     }
 
-    /// Tells how tables looked at some time after `since`.
-    pub async fn seen(&self, tables: Vec<Seen>, since: Instant) {
-        self.tell(Command::Seen(tables, since)).await;
+    /// Tells how the tables of all shapes looked at some time after `since`, when what `mark` contains was visible.
+    pub async fn seen(&self, tables: Vec<Seen>, mark: Mark, since: Instant) {
+        self.tell(Command::Seen(tables, mark, since)).await;
     }
 
     /// Tells what snapshots contain by now.

@@ -7,6 +7,7 @@
 //! Each distinct condition is evaluated once, each distinct message encoded once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -18,7 +19,7 @@ use crate::engine::replication::pgoutput::Relation;
 use crate::engine::shape::{Definition, Shape};
 use crate::engine::subquery::RowChange;
 use crate::engine::tables::{Column, Table};
-use crate::shape::{Lsn, Offset};
+use crate::shape::{Lsn, Offset, TableName};
 
 /// A row of a table, in the order of its columns.
 pub type Row = Vec<Option<Bytes>>;
@@ -29,10 +30,14 @@ pub struct Source {
     pub table: Arc<Table>,
     /// The table as it was last seen: what its shapes rely on is as in `table`.
     now: Arc<Table>,
-    /// For each column of the table its place in the stream's rows; `None` while they agree.
-    layout: Option<Vec<Option<usize>>>,
-    /// Shapes that cannot follow the rows as the stream sends them now.
-    broken: Vec<u64>,
+    looked_at: Instant,
+    /// What had put the table into the publication then; 0 if not all shapes are known to agree with that look.
+    entry: u32,
+    /// Of each relation that sends the table's rows, for each column of the table its place there; none while they
+    /// agree. The table itself is one, or its partitions are.
+    layouts: HashMap<u32, Vec<Option<usize>>>,
+    /// Shapes that cannot follow the rows as a relation sends them now.
+    broken: Vec<(u32, u64)>,
     index: Index,
     conditions: Vec<Option<Listener>>,
     /// Places in `conditions` by the condition's text.
@@ -88,8 +93,10 @@ impl Source {
     pub fn new(table: Arc<Table>) -> Self {
         Self {
             now: Arc::clone(&table),
+            looked_at: Instant::now(),
+            entry: 0,
             table,
-            layout: None,
+            layouts: HashMap::new(),
             broken: Vec::new(),
             index: Index::new(),
             conditions: Vec::new(),
@@ -121,8 +128,19 @@ impl Source {
         self.nodes.insert(number, id);
     }
 
+    /// Whether a shape that was defined on `table` as it is there belongs here.
+    pub fn fits(&self, table: &Table) -> bool {
+        let own = &*self.table;
+        let as_own = (own.oid, &own.name, &own.columns, &own.key, own.has_primary_key)
+            == (table.oid, &table.name, &table.columns, &table.key, table.has_primary_key);
+        as_own && self.now.partitions == table.partitions
+    }
+
     /// Adds a shape.
     pub fn insert(&mut self, shape: &Shape) {
+        if shape.entry() != self.entry || *shape.definition.table != *self.now {
+            self.entry = 0;
+        }
         let projection = self.projection(&shape.definition);
         let id = self.condition(shape.definition.condition.as_ref().map(|condition| &condition.filter));
         self.shapes.insert(shape.number, (id, projection));
@@ -135,7 +153,7 @@ impl Source {
 
     /// Takes a shape or a node out.
     pub fn remove(&mut self, number: u64) {
-        self.broken.retain(|broken| *broken != number);
+        self.broken.retain(|(_, broken)| *broken != number);
         if let Some(id) = self.nodes.remove(&number) {
             self.forget(id);
         }
@@ -191,9 +209,19 @@ impl Source {
         &self.now
     }
 
-    /// Notes how the table looks.
-    pub fn set_now(&mut self, table: Arc<Table>) {
-        self.now = table;
+    /// Notes how the table looks, by a look that began then, and that all shapes go on with that.
+    pub fn set_now(&mut self, table: Arc<Table>, entry: u32, looked_at: Instant) {
+        (self.now, self.entry, self.looked_at) = (table, entry, looked_at);
+    }
+
+    /// Whether nothing has changed for any shape when the table looks like this.
+    pub fn agrees(&self, table: &Table, entry: u32) -> bool {
+        self.entry == entry && *self.now == *table
+    }
+
+    /// When the look that `now` is known by began.
+    pub fn looked_at(&self) -> Instant {
+        self.looked_at
     }
 
     /// Takes note of how the stream sends rows from now on, and which of `listeners` can follow that.
@@ -212,18 +240,22 @@ impl Source {
         let layout: Vec<_> = self.table.columns.iter().map(place).collect();
         let now = self.as_table(relation);
         for number in listeners {
-            self.broken.retain(|broken| *broken != number);
+            let broken = (relation.oid, number);
+            self.broken.retain(|known| *known != broken);
             if !survives(number, &now) {
-                self.broken.push(number);
+                self.broken.push(broken);
             }
         }
         let same =
             layout.len() == relation.columns.len() && layout.iter().enumerate().all(|(at, place)| *place == Some(at));
-        self.layout = (!same).then_some(layout);
+        match same {
+            true => drop(self.layouts.remove(&relation.oid)),
+            false => drop(self.layouts.insert(relation.oid, layout)),
+        }
     }
 
-    /// The table that a relation message describes. What it does not tell is as it was: the key, and generated
-    /// columns, which older servers do not send.
+    /// The table that a relation message describes, or whose partition. What it does not tell is as it was: the key,
+    /// generated columns, which older servers do not send, and the name of a table that has partitions.
     fn as_table(&self, relation: &Relation) -> Table {
         let before = &*self.table;
         let mut columns: Vec<Column> = relation
@@ -244,9 +276,12 @@ impl Source {
             .collect();
         let sent = |name: &str| relation.columns.iter().any(|column| column.name == name);
         columns.extend(before.columns.iter().filter(|column| column.generated && !sent(&column.name)).cloned());
-        let name = crate::shape::TableName { schema: relation.schema.clone(), name: relation.name.clone() };
-        let mut now =
-            Table { oid: relation.oid, name, columns, key: Vec::new(), has_primary_key: before.has_primary_key };
+        let name = match relation.oid == before.oid {
+            true => TableName { schema: relation.schema.clone(), name: relation.name.clone() },
+            false => before.name.clone(),
+        };
+        let (oid, has_primary_key) = (before.oid, before.has_primary_key);
+        let mut now = Table { oid, name, columns, key: Vec::new(), has_primary_key, partitions: None };
         now.key = match before.has_primary_key {
             true => before.key.iter().filter_map(|at| now.column(&before.columns[*at].name)).collect(),
             false => before.columns.iter().filter_map(|column| now.column(&column.name)).collect(),
@@ -254,19 +289,21 @@ impl Source {
         now
     }
 
-    /// The shapes and nodes that cannot follow the rows as they are now.
-    pub fn broken(&self) -> &[u64] {
-        &self.broken
+    /// The shapes and nodes that cannot follow the rows of a relation as they are now.
+    pub fn broken(&self, relation: u32) -> impl Iterator<Item = u64> {
+        self.broken.iter().filter(move |(of, _)| *of == relation).map(|(_, number)| *number)
     }
 
-    fn arrange(&self, row: &Row) -> Option<Row> {
-        let layout = self.layout.as_ref()?;
+    fn arrange(&self, relation: u32, row: &Row) -> Option<Row> {
+        let layout = self.layouts.get(&relation)?;
         Some(layout.iter().map(|place| place.and_then(|at| row.get(at).cloned().flatten())).collect())
     }
 
-    /// Adds what a change tells the shapes to `entries`, gives each shape's number and message to `tell`, and the change itself to each node.
+    /// Adds what a change of a relation's row tells the shapes to `entries`, gives each shape's number and message to
+    /// `tell`, and the change itself to each node.
     pub fn change(
         &mut self,
+        relation: u32,
         change: &Change,
         at: InTransaction,
         entries: &mut Vec<(Offset, Bytes)>,
@@ -280,7 +317,8 @@ impl Source {
         let op = self.changes * 2;
         self.changes += 1;
         let (old, new) = change.rows();
-        let arranged = [old.and_then(|row| self.arrange(row)), new.and_then(|row| self.arrange(row))];
+        let arranged =
+            [old.and_then(|row| self.arrange(relation, row)), new.and_then(|row| self.arrange(relation, row))];
         let old = arranged[0].as_ref().or(old);
         let new = arranged[1].as_ref().or(new);
         let mut found = Vec::new();

@@ -22,6 +22,8 @@ pub struct Tap {
     /// The transaction at hand did something to the table that the shape cannot follow.
     pub lost: bool,
     pub phase: Phase,
+    /// The store has been told to put it into the catalogue.
+    pub finished: bool,
     /// A look at the tables that began before says nothing about this shape.
     pub since: Instant,
 }
@@ -82,12 +84,26 @@ impl Tap {
     /// snapshot may not contain yet.
     pub fn new(shape: Arc<Shape>, earlier: Vec<u64>) -> Self {
         let buffer = Buffer { earlier, ..Buffer::default() };
-        Self { shape, pending: Vec::new(), lost: false, phase: Phase::Buffering(buffer), since: Instant::now() }
+        Self {
+            shape,
+            pending: Vec::new(),
+            lost: false,
+            phase: Phase::Buffering(buffer),
+            finished: false,
+            since: Instant::now(),
+        }
     }
 
     /// A shape that the store had, with its mark.
     pub fn recovered(shape: Arc<Shape>, mark: Mark) -> Self {
-        Self { shape, pending: Vec::new(), lost: false, phase: Phase::Live(mark), since: Instant::now() }
+        Self {
+            shape,
+            pending: Vec::new(),
+            lost: false,
+            phase: Phase::Live(mark),
+            finished: true,
+            since: Instant::now(),
+        }
     }
 
     /// Takes the entries of the transaction at hand out of `entries`, the last of them marked.

@@ -2,23 +2,29 @@
 
 mod commands;
 mod nodes;
+mod relations;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 use tracing::{info, warn};
 
 use super::Reads;
+use super::partitions::Partitions;
 use super::routes::{Change, InTransaction, Row, Source};
 use super::tap::{Buffered, Phase, Tap};
 use crate::engine::catalog::Catalog;
 use crate::engine::log::Reference;
+use crate::engine::reconcile::Inspector;
 use crate::engine::replication::DecodeError;
 use crate::engine::replication::pgoutput::{self, Field, Message, MissingValue, Old, Relation, Tuple};
 use crate::engine::shape::Shape;
-use crate::engine::snapshot::{Failure, widen};
+use crate::engine::snapshot::{Failure, Mark, widen};
 use crate::engine::store::{Shared, Stopped, Store, Transaction};
 use crate::engine::subquery::{Graph, RowChange};
 use crate::engine::tables::Table;
@@ -36,6 +42,8 @@ const TRANSACTION_BYTES: usize = 1 << 30;
 pub enum ApplyError {
     #[error("a message of the stream cannot be read: {0}")]
     Decode(#[from] DecodeError),
+    #[error("it could not be looked up how the table with oid {0} looks now")]
+    Blind(u32),
     #[error("the stream sent {0} out of place")]
     OutOfPlace(&'static str),
     #[error(transparent)]
@@ -51,6 +59,19 @@ pub struct Worker {
     processed: Arc<AtomicU64>,
     /// By relation; more than one while shapes of different layouts are there.
     sources: HashMap<u32, Vec<Source>>,
+    /// Which tables the rows of partitions belong to.
+    partitions: Partitions,
+    inspector: Inspector,
+    /// Relations of which a message could not be read: what comes after it cannot be trusted either.
+    unreadable: HashSet<u32>,
+    /// What was visible when the tables of all shapes were looked at last: transactions in it need no look of their own.
+    /// Shapes that have come since have them in their snapshots.
+    looked: Option<Mark>,
+    /// Since when no look at a table has succeeded that the stream waited for.
+    blind_since: Option<Instant>,
+    last_registered: Instant,
+    /// Partitions have come or gone: the reconciler has something to do.
+    wants_look: bool,
     taps: HashMap<u64, Tap>,
     /// Shapes with subqueries.
     graph: Graph,
@@ -101,12 +122,25 @@ impl Current {
 
 impl Worker {
     /// A collector of the shapes that `catalog` has.
-    pub fn new(catalog: Arc<Catalog>, store: Store, processed: Arc<AtomicU64>, reads: Reads) -> Self {
+    pub fn new(
+        catalog: Arc<Catalog>,
+        store: Store,
+        processed: Arc<AtomicU64>,
+        inspector: Inspector,
+        reads: Reads,
+    ) -> Self {
         let mut worker = Self {
             catalog: Arc::clone(&catalog),
             store,
             processed,
             sources: HashMap::new(),
+            partitions: Partitions::default(),
+            inspector,
+            unreadable: HashSet::new(),
+            looked: None,
+            blind_since: None,
+            last_registered: Instant::now(),
+            wants_look: false,
             taps: HashMap::new(),
             graph: Graph::default(),
             reads,
@@ -134,6 +168,9 @@ impl Worker {
     pub fn start_stream(&mut self, next_xid: u64) {
         self.current = None;
         self.relations.clear();
+        self.unreadable.clear();
+        // It may be another server, or another history of it.
+        self.looked = None;
         self.newest_xid = next_xid;
         for tap in self.taps.values_mut() {
             tap.pending.clear();
@@ -161,6 +198,11 @@ impl Worker {
         self.earlier.len() > EARLIER
     }
 
+    /// Whether the tables should be looked at soon; asked once.
+    pub fn takes_wish_to_look(&mut self) -> bool {
+        std::mem::take(&mut self.wants_look)
+    }
+
     /// Whether the stream stands between two transactions.
     pub fn is_between_transactions(&self) -> bool {
         self.current.is_none()
@@ -184,10 +226,17 @@ impl Worker {
 
     /// Applies one message of the stream.
     pub async fn apply(&mut self, payload: Bytes) -> Result<(), ApplyError> {
-        match pgoutput::decode(payload)? {
+        let message = match pgoutput::decode(payload.clone()) {
+            Ok(message) => message,
+            Err(error) => {
+                let relation = pgoutput::relation_of(&payload).ok_or(error.clone())?;
+                return self.undecodable(relation, &error);
+            }
+        };
+        match message {
             Message::Begin { commit, xid } => self.begin(commit, xid),
             Message::Commit { end, .. } => self.commit(end).await?,
-            Message::Relation(relation) => self.follow(relation),
+            Message::Relation(relation) => self.follow(relation).await?,
             Message::Insert { relation, new } => match pgoutput::complete(new, None) {
                 Ok(new) => self.change(relation, Some(Change::Insert(new)))?,
                 Err(missing) => self.unreadable(relation, &missing)?,
@@ -228,37 +277,31 @@ impl Worker {
         });
     }
 
-    fn follow(&mut self, relation: Relation) {
-        let Self { sources, taps, graph, .. } = self;
-        for source in sources.get_mut(&relation.oid).into_iter().flatten() {
-            source.follow(&relation, source.listeners(), |number, now| survives(taps, graph, number, now));
-        }
-        self.relations.insert(relation.oid, relation);
-    }
-
     /// Applies a change of a row; `None` is one whose rows are not whole.
     fn change(&mut self, relation: u32, change: Option<Change>) -> Result<(), ApplyError> {
-        let Some(change) = change else { return self.lose(relation) };
-        let Self { sources, taps, current, .. } = self;
+        let Some(change) = change.filter(|_| !self.unreadable.contains(&relation)) else { return self.lose(relation) };
+        let Self { sources, partitions, taps, current, .. } = self;
         let current = current.as_mut().ok_or(ApplyError::OutOfPlace("a change"))?;
-        for source in sources.get_mut(&relation).into_iter().flatten() {
-            let Current { touched, passed, lost, .. } = current;
-            for number in source.broken() {
-                if !touch(taps, touched, *number, |tap| tap.lost = true) {
-                    lost.insert(*number);
+        for table in partitions.tables_of(relation) {
+            for source in sources.get_mut(&table).into_iter().flatten() {
+                let Current { touched, passed, lost, .. } = current;
+                for number in source.broken(relation) {
+                    if !touch(taps, touched, number, |tap| tap.lost = true) {
+                        lost.insert(number);
+                    }
                 }
+                let before = current.entries.len();
+                let tell = |number, entry| {
+                    touch(taps, touched, number, |tap| tap.pending.push(entry));
+                };
+                let mut bytes = 0;
+                let pass = |number, change: Arc<RowChange>| {
+                    bytes += change.bytes();
+                    passed.entry(number).or_insert_with(Vec::new).push(change);
+                };
+                source.change(relation, &change, current.at, &mut current.entries, tell, pass);
+                current.bytes += bytes + current.entries[before..].iter().map(|(_, json)| json.len()).sum::<usize>();
             }
-            let before = current.entries.len();
-            let tell = |number, entry| {
-                touch(taps, touched, number, |tap| tap.pending.push(entry));
-            };
-            let mut bytes = 0;
-            let pass = |number, change: Arc<RowChange>| {
-                bytes += change.bytes();
-                passed.entry(number).or_insert_with(Vec::new).push(change);
-            };
-            source.change(&change, current.at, &mut current.entries, tell, pass);
-            current.bytes += bytes + current.entries[before..].iter().map(|(_, json)| json.len()).sum::<usize>();
         }
         if current.bytes > TRANSACTION_BYTES {
             current.give_up(taps);
@@ -275,14 +318,24 @@ impl Worker {
         self.lose(relation)
     }
 
+    /// A message of one relation cannot be read: its shapes start over, and those of others go on.
+    fn undecodable(&mut self, relation: u32, error: &DecodeError) -> Result<(), ApplyError> {
+        if self.unreadable.insert(relation) {
+            warn!(table.oid = relation, %error, "a message of the stream cannot be read: the shapes of its table start over");
+        }
+        self.lose(relation)
+    }
+
     /// The shapes of a relation cannot follow this transaction.
     fn lose(&mut self, relation: u32) -> Result<(), ApplyError> {
-        let Self { sources, taps, current, .. } = self;
+        let Self { sources, partitions, taps, current, .. } = self;
         let current = current.as_mut().ok_or(ApplyError::OutOfPlace("a truncation"))?;
-        for source in sources.get_mut(&relation).into_iter().flatten() {
-            for number in source.listeners() {
-                if !touch(taps, &mut current.touched, number, |tap| tap.lost = true) {
-                    current.lost.insert(number);
+        for table in partitions.tables_of(relation) {
+            for source in sources.get_mut(&table).into_iter().flatten() {
+                for number in source.listeners() {
+                    if !touch(taps, &mut current.touched, number, |tap| tap.lost = true) {
+                        current.lost.insert(number);
+                    }
                 }
             }
         }
@@ -380,6 +433,7 @@ impl Worker {
             if sources.is_empty() {
                 self.sources.remove(&oid);
             }
+            self.partitions.set(oid, self.sources.get(&oid).into_iter().flatten());
         }
     }
 }

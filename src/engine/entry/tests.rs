@@ -25,6 +25,7 @@ fn table(has_primary_key: bool) -> Table {
         columns: ["b", "a", "c"].map(column).into(),
         key: if has_primary_key { vec![1, 0] } else { vec![0, 1, 2] },
         has_primary_key,
+        partitions: None,
     }
 }
 

@@ -40,7 +40,7 @@ fn table() -> Table {
         Column { deterministic: false, ..column("folded", "text", 25) },
     ];
     let name = TableName { schema: "public".into(), name: "items".into() };
-    Table { oid: 1, name, columns, key: vec![0], has_primary_key: true }
+    Table { oid: 1, name, columns, key: vec![0], has_primary_key: true, partitions: None }
 }
 
 fn compile(text: &str) -> Result<Filter, String> {

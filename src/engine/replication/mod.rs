@@ -24,6 +24,7 @@ pub use connection::{Connection, Stream};
 pub use cursor::DecodeError;
 pub use error::{ReplicationError, ServerError};
 pub use protocol::Frame;
+pub use publication::Publishing;
 pub use set_up_error::{Refusal, SetUpError};
 pub use sign_in::OUTPUT_SETTINGS;
 pub use slot::{Identity, InvalidStreamId, Names, Ready, SetUp, drop_slot, set_up};

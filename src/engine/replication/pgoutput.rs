@@ -135,6 +135,16 @@ pub fn decode(payload: Bytes) -> Result<Message, DecodeError> {
     Ok(message)
 }
 
+/// The relation that a message is about which cannot be read, if it says so much: other relations may go on.
+///
+/// A truncation may be of several, and so is of none.
+pub fn relation_of(payload: &[u8]) -> Option<u32> {
+    match payload {
+        [b'R' | b'I' | b'U' | b'D', oid @ ..] => oid.first_chunk().copied().map(u32::from_be_bytes),
+        _ => None,
+    }
+}
+
 /// The new row, with unchanged large values taken from the old one.
 ///
 /// # Errors

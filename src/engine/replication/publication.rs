@@ -21,6 +21,32 @@ const GENERATED_COLUMNS: u32 = 180_000;
 /// The generation is in the publication's comment, after this.
 const COMMENT: &str = "Made by plue-sync; without this comment its shapes start over. Generation ";
 
+/// Who decides which tables the publication has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publishing {
+    /// The engine: the publication is made, and tables come with the shapes.
+    Automatic,
+    /// The operator: nothing is altered.
+    Manual,
+}
+
+/// The generation of a publication that the operator has made: another one if it is made again. `None` without one.
+pub async fn find_manual(connection: &mut Connection, name: &str) -> Result<Option<String>, ReplicationError> {
+    let sql = format!("SELECT oid FROM pg_publication WHERE pubname = {}", quote_literal(name));
+    let mut rows = connection.query(&sql).await?;
+    let oid = rows.pop().and_then(|row| row.into_iter().next().flatten());
+    Ok(oid.map(|oid| format!("manual {oid}")))
+}
+
+/// What to do without a publication that the operator was to make.
+pub fn missing(name: &str) -> String {
+    let name = quote_identifier(name);
+    format!(
+        "Publication {name} not found in the database; with ELECTRIC_MANUAL_TABLE_PUBLISHING it is yours to make: run CREATE \
+         PUBLICATION {name} FOR TABLE ..., and ALTER TABLE ... REPLICA IDENTITY FULL for each of its tables"
+    )
+}
+
 /// Finds, mends or makes the publication `name`.
 ///
 /// Returns its generation, or `None` if changes may be missing from a slot that is already there.

@@ -7,7 +7,7 @@
 use tracing::{info, warn};
 
 use super::set_up_error::{Refusal, SetUpError};
-use super::{Connection, ReplicationError, publication};
+use super::{Connection, Publishing, ReplicationError, publication};
 use crate::engine::tables::quote_literal;
 use crate::shape::{Lsn, quote_identifier};
 
@@ -82,6 +82,11 @@ pub enum SetUp {
         /// For the log: who is ahead of us.
         reason: String,
     },
+    /// The operator makes the publication, and has not yet.
+    Unpublished {
+        /// What to run.
+        cure: String,
+    },
 }
 
 /// Checks the server and brings publication and slot into the state that the stream needs.
@@ -92,7 +97,7 @@ pub enum SetUp {
 /// # Errors
 ///
 /// [`SetUpError::Fatal`] says in one sentence what the operator must do. [`SetUpError::Retry`] may pass by itself.
-pub async fn set_up(connection: &mut Connection, stream_id: &str) -> Result<SetUp, SetUpError> {
+pub async fn set_up(connection: &mut Connection, stream_id: &str, publishing: Publishing) -> Result<SetUp, SetUpError> {
     let server = Server::check(connection).await?;
     let names = Names::new(stream_id, server.database_oid).map_err(|error| SetUpError::Fatal(error.into()))?;
     if !try_lock(connection, &names).await? {
@@ -102,15 +107,25 @@ pub async fn set_up(connection: &mut Connection, stream_id: &str) -> Result<SetU
     if let Some(Found { active_pid: Some(pid), .. }) = &found {
         return Ok(SetUp::Waiting { reason: format!("slot {} is in use by process {pid}", names.slot) });
     }
-    let generation = publication::set_up(connection, &names.publication, &server).await?;
+    let generation = match publishing {
+        Publishing::Automatic => publication::set_up(connection, &names.publication, &server).await?,
+        Publishing::Manual => match publication::find_manual(connection, &names.publication).await? {
+            Some(generation) => Some(generation),
+            None => return Ok(SetUp::Unpublished { cure: publication::missing(&names.publication) }),
+        },
+    };
     let (created, generation, confirmed) = match (found, generation) {
         (Some(Found { usable: Some(confirmed), .. }), Some(generation)) => (false, generation, confirmed),
-        (found, _) => {
+        (found, generation) => {
             if found.is_some() {
                 warn!("slot {} has not kept every change; making it anew", names.slot);
                 drop_slot(connection, &names).await?;
             }
-            let generation = publication::renew(connection, &names.publication).await?;
+            let generation = match publishing {
+                Publishing::Automatic => publication::renew(connection, &names.publication).await?,
+                // Nothing of the operator's is altered. A slot made anew has a later position than any that was stored.
+                Publishing::Manual => generation.unwrap_or_default(),
+            };
             (true, generation, create_slot(connection, &names).await?)
         }
     };

@@ -22,7 +22,7 @@ fn column(name: &str, type_name: &str, type_modifier: i32) -> Column {
 
 fn table(columns: Vec<Column>, key: Vec<usize>, has_primary_key: bool) -> Table {
     let name = TableName { schema: "public".to_owned(), name: "t".to_owned() };
-    Table { oid: 1, name, columns, key, has_primary_key }
+    Table { oid: 1, name, columns, key, has_primary_key, partitions: None }
 }
 
 fn header(table: &Table, columns: &[usize]) -> Value {

@@ -144,13 +144,23 @@ impl Snapshot {
         }
     }
 
+    /// Where the chunks end that readers may see.
+    pub fn chunk_ends(&self) -> Vec<u64> {
+        self.state.lock().chunk_ends.to_vec()
+    }
+
+    /// Whether it is whole, and in the catalogue.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.state.lock().outcome, Some(Ok(())))
+    }
+
     fn set_mark(&self, mark: Mark) {
         self.state.lock().mark = Some(mark);
         self.changed.notify_waiters();
     }
 
     /// Lets readers see the chunks up to these ends, which are synced.
-    fn show(&self, chunk_ends: &[u64]) {
+    pub fn show(&self, chunk_ends: &[u64]) {
         self.state.lock().chunk_ends = chunk_ends.into();
         self.changed.notify_waiters();
     }

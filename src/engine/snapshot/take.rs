@@ -19,7 +19,7 @@ use crate::engine::publication::Publication;
 use crate::engine::replication::OUTPUT_SETTINGS;
 use crate::engine::shape::{Definition, Files, Shape};
 use crate::engine::subquery::{Count, Join, Key, repair};
-use crate::engine::tables::Table;
+use crate::engine::tables::{Partition, Table, partitions};
 use crate::shape::control::snapshot_end;
 use crate::shape::{LogMode, Lsn};
 
@@ -66,9 +66,7 @@ pub async fn take(context: &Context, shape: &Arc<Shape>) -> Result<(), Failure> 
 /// Opens a transaction whose snapshot the stream continues exactly; all that it sees is on Postgres' disk.
 async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -> Result<Connection<'a>, Failure> {
     let mut client = connection(&context.connections).await?;
-    for table in shape.definition.tables() {
-        context.publication.ensure(&client, &table).await?;
-    }
+    publish(context, shape, &client).await?;
     context.collector.register(Arc::clone(shape)).await?;
     // Whatever ends this early, the connection is not used again in the middle of a transaction.
     client.spoiled = true;
@@ -88,6 +86,18 @@ async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -
         client.batch_execute("ROLLBACK").await.map_err(|error| failure(&error))?;
         sleep(POLL).await;
     }
+}
+
+/// Has the stream tell of the tables of a shape.
+async fn publish(context: &Context, shape: &Shape, client: &Client) -> Result<(), Failure> {
+    let definition = &shape.definition;
+    let shown = |name: &str| definition.selection.columns.iter().any(|column| column == name);
+    shape.set_entry(context.publication.ensure(client, &definition.table, shown).await?);
+    for inner in definition.tables().iter().skip(1) {
+        // What a subquery reads is in the stream: its conditions and columns are checked for that.
+        context.publication.ensure(client, inner, |_| false).await?;
+    }
+    Ok(())
 }
 
 /// Counts the subqueries that nobody follows yet, in the same transaction, and joins with them. With `repair`, also what readers
@@ -115,9 +125,7 @@ async fn join_with_subqueries(
 /// It cannot. The caller ends the shape, or tries again.
 pub async fn rejoin(context: &Context, shape: &Arc<Shape>) -> Result<(), Failure> {
     let mut client = connection(&context.connections).await?;
-    for table in shape.definition.tables() {
-        context.publication.ensure(&client, &table).await?;
-    }
+    publish(context, shape, &client).await?;
     client.spoiled = true;
     loop {
         let (mark, read) = begin(&client, &shape.definition.table).await?;
@@ -170,12 +178,22 @@ pub async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failur
     // Rows that a policy hides are in the stream all the same: better no snapshot than one without them.
     begin.push_str("SET LOCAL row_security = off; SET LOCAL lock_timeout = '10s';");
     // The lock comes before the transaction's snapshot: a rewrite of the table in between would look empty to it.
-    begin.push_str(&format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", table.name.quoted()));
+    let only = if table.partitions.is_some() { "" } else { "ONLY " };
+    begin.push_str(&format!("LOCK TABLE {only}{} IN ACCESS SHARE MODE", table.name.quoted()));
     client.batch_execute(&begin).await.map_err(|error| failure(&error))?;
     let sql = "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text, to_regclass($1)::oid";
     let row = client.query_one(sql, &[&table.name.quoted()]).await.map_err(|error| failure(&error))?;
     if row.get::<_, Option<u32>>(2) != Some(table.oid) {
         return Err(Failure::Changed);
+    }
+    if table.partitions.is_some() {
+        // What is followed is what the snapshot has: others have come or gone since the shape was defined.
+        let now = partitions(client, &[table.oid]).await.map_err(|error| failure(&error))?;
+        let now = now.get(&table.oid).map(Vec::as_slice).unwrap_or_default();
+        let ids = |list: &[Partition]| list.iter().map(|of| (of.oid, of.attached)).collect::<Vec<_>>();
+        if ids(now) != ids(table.partitions()) {
+            return Err(Failure::Changed);
+        }
     }
     let unexpected = |error: String| Failure::Unexpected(error);
     let mark = row.get::<_, &str>(0).parse::<Mark>().map_err(|error| unexpected(error.to_string()))?;
@@ -278,12 +296,16 @@ pub fn failure(error: &tokio_postgres::Error) -> Failure {
     let Some(database) = error.as_db_error() else { return Failure::Unreachable };
     let code = database.code();
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        return Failure::Retry(format!("Unable to create initial snapshot: {}", database.message()));
+        let cure = "the role of the database URL needs SELECT on the table and USAGE on its schema, and BYPASSRLS where row-level \
+                    security is on";
+        return Failure::Retry(format!("Unable to create initial snapshot: {}; {cure}", database.message()));
     }
     if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code) {
         return Failure::Changed;
     }
     match code.code() {
+        // A database of another encoding, or of none, has text that is no UTF-8.
+        "22021" | "22P05" => Failure::Retry(format!("Unable to create initial snapshot: {}", database.message())),
         "55P03" => Failure::Retry("Snapshot timed out while waiting for a table lock".into()),
         // A timeout that the operator has set for the role, or the operator's own hand.
         "57014" => Failure::Retry("Snapshot query was cancelled by Postgres".into()),

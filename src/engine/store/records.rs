@@ -27,6 +27,9 @@ pub struct Record {
     pub mark: Mark,
     /// Where each chunk of the snapshot ends in its file, in bytes.
     pub chunk_ends: Vec<u64>,
+    /// What has put the table into the publication; 0 if that was not known.
+    #[serde(default)]
+    pub entry: u32,
 }
 
 /// A change of the catalogue.

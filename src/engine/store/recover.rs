@@ -134,7 +134,9 @@ fn restore(
     let (file, sizes) = scan(&files.log(&record.handle))?;
     let log = Log::recover(chunk_bytes, file, sizes);
     let snapshot = Snapshot::finished(record.chunk_ends, record.mark);
-    Ok(Some(Arc::new(Shape::new(record.number, record.handle, definition, snapshot, log))))
+    let shape = Shape::new(record.number, record.handle, definition, snapshot, log);
+    shape.set_entry(record.entry);
+    Ok(Some(Arc::new(shape)))
 }
 
 /// Deletes files of shapes that are not in the catalogue: half-made ones, and those that ended.

@@ -8,11 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tracing::{error, warn};
 
 use super::behind::Behind;
-use super::records::{Change, Records, RecordsError};
+use super::records::{Change, Record, Records, RecordsError};
 use super::sync::sync_folder;
 use super::{Command, Held};
 use crate::engine::log::{Journal, Reference};
@@ -47,6 +48,7 @@ struct Batch {
     changes: Vec<Change>,
     done: Vec<oneshot::Sender<()>>,
     ended: Vec<Arc<Shape>>,
+    updated: Vec<Record>,
     shapes: Vec<Arc<Shape>>,
     held: Vec<Held>,
     room: Vec<OwnedSemaphorePermit>,
@@ -157,6 +159,7 @@ impl Worker {
                 batch.done.push(done);
                 batch.urgent = true;
             }
+            Command::Update(record) => batch.updated.push(*record),
             Command::End(shape) => {
                 batch.ended.push(shape);
                 batch.urgent = true;
@@ -185,17 +188,27 @@ impl Worker {
         }
         // A shape's end comes before the position: once that is confirmed, what ended it is not sent again. A
         // finished shape comes after it: what it has beyond its snapshot may be in this batch.
-        let ended: Vec<Change> = batch.ended.iter().map(|shape| Change::Remove(shape.number)).collect();
-        if !ended.is_empty() {
-            self.records.commit(&ended)?;
+        let is_over = |number: u64| batch.ended.iter().any(|shape| shape.number == number);
+        let ended = batch.ended.iter().map(|shape| Change::Remove(shape.number));
+        let mut updated: HashMap<u64, Record> =
+            batch.updated.into_iter().filter(|record| !is_over(record.number)).map(|new| (new.number, new)).collect();
+        let mut changes = Vec::new();
+        for change in batch.changes {
+            match change {
+                Change::Put(record) if is_over(record.number) => {}
+                // Finished in this batch, and changed since.
+                Change::Put(record) => {
+                    changes.push(Change::Put(updated.remove(&record.number).map_or(record, Box::new)))
+                }
+                other => changes.push(other),
+            }
+        }
+        let first: Vec<Change> =
+            ended.chain(updated.into_values().map(|record| Change::Put(Box::new(record)))).collect();
+        if !first.is_empty() {
+            self.records.commit(&first)?;
         }
         let position = self.journal.sync()?;
-        let is_over = |number: u64| batch.ended.iter().any(|shape| shape.number == number);
-        let changes: Vec<Change> = batch
-            .changes
-            .into_iter()
-            .filter(|change| !matches!(change, Change::Put(record) if is_over(record.number)))
-            .collect();
         if !changes.is_empty() {
             self.records.commit(&changes)?;
         }

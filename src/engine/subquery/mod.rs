@@ -144,6 +144,16 @@ impl Graph {
         })
     }
 
+    /// Whether a subquery goes on with its table as it is now, which is in the publication by `entry`; if so, it takes note of it.
+    pub fn goes_on(&mut self, number: u64, now: &Arc<Table>, entry: u32) -> bool {
+        let goes_on = self.survives(number, now);
+        let Some(node) = self.nodes.get_mut(&number) else { return false };
+        let missed_nothing = (node.entry == 0 || node.entry == entry) && node.table_now.keeps_partitions(now);
+        node.entry = entry;
+        node.table_now = Arc::clone(now);
+        goes_on && missed_nothing
+    }
+
     /// Follows a transaction: for each node that it touches, the changes of its table.
     pub fn commit(
         &mut self,

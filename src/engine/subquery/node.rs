@@ -111,6 +111,9 @@ pub struct Node {
     /// How often rows have been asked for: an answer to an older question is none.
     pub round: u64,
     pub since: Instant,
+    /// The table as it was last seen, and what had put it into the publication; 0 while that is not known.
+    pub table_now: Arc<Table>,
+    pub entry: u32,
 }
 
 /// A move that waits for rows.
@@ -164,6 +167,7 @@ impl Node {
         Self {
             number,
             depth: 0,
+            table_now: Arc::clone(&table),
             table,
             filter,
             subqueries: Vec::new(),
@@ -176,6 +180,7 @@ impl Node {
             seen: Lsn(0),
             round: 0,
             since: Instant::now(),
+            entry: 0,
         }
     }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hashbrown::HashSet;
+
 use super::Worker;
 use crate::engine::collector::routes::Source;
 use crate::engine::collector::tap::{Phase, Tap};
 use crate::engine::collector::{Command, Seen, Verdict};
 use crate::engine::log::Reference;
-use crate::engine::shape::Shape;
 use crate::engine::snapshot::{Failure, Mark};
 use crate::engine::store::{Held, Shared, Stopped, Transaction};
+use crate::engine::tables::Table;
 use crate::shape::Lsn;
 
 impl Worker {
@@ -19,10 +21,13 @@ impl Worker {
         match command {
             Command::Register(shape, reply) => {
                 self.reserve(shape.number).await?;
-                match shape.definition.has_subqueries() {
-                    true if self.graph.has(shape.number) => {}
-                    true => self.add_node(&shape),
-                    false => self.add(Tap::new(shape, self.earlier.clone())),
+                // One that has ended before it began is found missing when its snapshot is there.
+                if !shape.log.has_ended() && !self.graph.has(shape.number) {
+                    self.last_registered = Instant::now();
+                    match shape.definition.has_subqueries() {
+                        true => self.add_node(&shape),
+                        false => self.add(Tap::new(shape, self.earlier.clone())),
+                    }
                 }
                 let _ = reply.send(());
             }
@@ -47,20 +52,30 @@ impl Worker {
                     let _ = reply.send(Err(Failure::Changed));
                     return Ok(());
                 }
+                shape.snapshot.show(&chunk_ends);
+                if let Some(tap) = self.taps.get_mut(&shape.number) {
+                    tap.finished = true;
+                }
                 let done = self.store.finish(&shape, chunk_ends)?;
                 tokio::spawn(async move {
                     let _ = reply.send(done.await.map_err(|_| Stopped.into()));
                 });
             }
-            Command::End(shape) => self.end(shape.number)?,
             Command::Shown(reply) => {
                 let _ = reply.send(self.earlier.clone());
             }
+            Command::End(shape) if self.listens(shape.number) => self.end(shape.number)?,
+            Command::End(shape) => {
+                shape.log.begin_end();
+                shape.snapshot.fail(Failure::Changed);
+            }
             Command::Visible(mark) => self.earlier.retain(|xid| !mark.contains(*xid)),
-            Command::Seen(tables, since) => {
+            Command::Seen(tables, mark, since) => {
                 for seen in tables {
                     self.seen(&seen, since)?;
                 }
+                // A shape that was there before its table was looked at, and is not older than the look, has not been judged.
+                self.looked = (self.last_registered < since).then_some(mark);
             }
         }
         Ok(())
@@ -77,15 +92,11 @@ impl Worker {
 
     /// Adds a shape to those that changes are looked up for.
     pub fn add(&mut self, tap: Tap) {
+        let number = tap.shape.number;
         let table = Arc::clone(&tap.shape.definition.table);
-        let relation = self.relations.get(&table.oid).cloned();
-        let source = self.source(&table);
-        source.insert(&tap.shape);
-        if let Some(relation) = relation {
-            // Only a new source has to learn the layout; of a known one, only this shape is to be looked at.
-            source.follow(&relation, [tap.shape.number], |_, now| tap.shape.definition.survives(now));
-        }
+        self.source(&table).insert(&tap.shape);
         self.taps.insert(tap.shape.number, tap);
+        self.learn_layouts(&table, number);
     }
 
     async fn snapshot_taken(&mut self, number: u64, mark: Mark) -> Result<Result<Verdict, Failure>, Stopped> {
@@ -119,29 +130,36 @@ impl Worker {
         Ok(Ok(Verdict::Accepted))
     }
 
-    fn seen(&mut self, seen: &Seen, since: Instant) -> Result<(), Stopped> {
-        let sources = self.sources.get_mut(&seen.oid).into_iter().flatten();
-        let unchanged = |source: &Source| seen.published && seen.table.as_deref() == Some(source.now());
-        let numbers: Vec<u64> =
-            sources.filter(|source| !unchanged(source)).flat_map(|source| source.listeners()).collect();
-        let mut survivors = true;
+    /// Takes note of how a table looked at some time after `since`: ends the shapes that cannot go on with it.
+    pub(super) fn seen(&mut self, seen: &Seen, since: Instant) -> Result<(), Stopped> {
+        let found = seen.table.as_ref().zip(seen.entry);
+        let agrees = |source: &&Source| found.is_some_and(|(table, entry)| source.agrees(table, entry));
+        let sources = self.sources.get(&seen.oid).into_iter().flatten();
+        // What the inspector has found since is newer.
+        let to_check = sources.filter(|source| source.looked_at() <= since && !agrees(source));
+        let numbers: Vec<u64> = to_check.flat_map(Source::listeners).collect();
+        let mut unchecked = HashSet::new();
         for number in numbers {
-            if !self.listens_since(number).is_some_and(|joined| joined < since) {
-                survivors = false;
+            if self.listens_since(number).is_none_or(|joined| joined >= since) {
+                unchecked.insert(number);
                 continue;
             }
-            match &seen.table {
-                Some(table) if seen.published && super::survives(&self.taps, &self.graph, number, table) => {
-                    if let Some(shape) = self.shape(number) {
-                        shape.set_table_now(Arc::clone(table));
-                    }
-                }
+            match found {
+                Some((table, entry)) if self.goes_on(number, table, entry)? => {}
                 _ => self.end_with(number)?,
             }
         }
-        if let (Some(table), true) = (&seen.table, survivors) {
-            self.sources.get_mut(&seen.oid).into_iter().flatten().for_each(|source| source.set_now(Arc::clone(table)));
+        if let Some((table, entry)) = found {
+            for source in self.sources.get_mut(&seen.oid).into_iter().flatten() {
+                let all_checked =
+                    unchecked.is_empty() || !source.listeners().iter().any(|number| unchecked.contains(number));
+                if source.looked_at() <= since && all_checked {
+                    self.wants_look |= source.now().partitions != table.partitions;
+                    source.set_now(Arc::clone(table), entry, since);
+                }
+            }
         }
+        self.partitions.set(seen.oid, self.sources.get(&seen.oid).into_iter().flatten());
         Ok(())
     }
 
@@ -149,9 +167,8 @@ impl Worker {
         self.taps.get(&number).map(|tap| tap.since).or_else(|| self.graph.since(number))
     }
 
-    /// The shape with this number; a subquery has none.
-    fn shape(&self, number: u64) -> Option<Arc<Shape>> {
-        self.taps.get(&number).map(|tap| Arc::clone(&tap.shape)).or_else(|| self.graph.shape(number))
+    fn listens(&self, number: u64) -> bool {
+        self.taps.contains_key(&number) || self.graph.has(number)
     }
 
     /// Ends a shape, or all that need a subquery.
@@ -160,5 +177,32 @@ impl Worker {
             return self.end(number);
         }
         self.graph.shapes_above(number).into_iter().try_for_each(|shape| self.end(shape))
+    }
+
+    /// Whether a shape or a node survives its table as it is now, of which it then takes note.
+    fn goes_on(&mut self, number: u64, table: &Arc<Table>, entry: u32) -> Result<bool, Stopped> {
+        let (shape, finished) = match self.taps.get(&number) {
+            Some(tap) => (Arc::clone(&tap.shape), tap.finished),
+            None => match self.graph.shape(number) {
+                Some(shape) => {
+                    let finished = shape.snapshot.is_finished();
+                    (shape, finished)
+                }
+                None => return Ok(self.graph.goes_on(number, table, entry)),
+            },
+        };
+        if !shape.survives(table, entry) {
+            return Ok(false);
+        }
+        let before = shape.table_now();
+        let stored_changes = shape.entry() != entry || before.partitions != table.partitions;
+        shape.set_entry(entry);
+        if before != *table {
+            shape.set_table_now(Arc::clone(table));
+        }
+        if stored_changes && finished {
+            self.store.update(&shape)?;
+        }
+        Ok(true)
     }
 }

@@ -9,6 +9,7 @@ use crate::engine::collector::routes::{InTransaction, Source};
 use crate::engine::log::Ends;
 use crate::engine::shape::Shape;
 use crate::engine::store::{Held, Stopped, Transaction};
+use crate::engine::tables::Table;
 use crate::engine::subquery::{Committed, Effects, Feed, Graph, RowChange, Stream};
 use crate::shape::Lsn;
 
@@ -24,24 +25,35 @@ impl Worker {
     }
 
     fn listen(&mut self, feed: &Feed) {
-        let source = self.source(&feed.table);
-        source.insert_node(feed.number, feed.filter.as_ref());
-        let Self { sources, taps, graph, relations, .. } = self;
-        let source = sources.get_mut(&feed.table.oid).into_iter().flatten().find(|source| source.table == feed.table);
-        if let (Some(source), Some(relation)) = (source, relations.get(&feed.table.oid)) {
-            source.follow(relation, [feed.number], |number, now| super::survives(taps, graph, number, now));
-        }
+        self.source(&feed.table).insert_node(feed.number, feed.filter.as_ref());
+        self.learn_layouts(&feed.table, feed.number);
     }
 
     /// The source of a table in this layout, made if there is none.
-    pub fn source(&mut self, table: &Arc<crate::engine::tables::Table>) -> &mut Source {
+    pub fn source(&mut self, table: &Arc<Table>) -> &mut Source {
         let sources = self.sources.entry(table.oid).or_default();
-        let known = sources.iter().position(|source| source.table == *table);
+        let known = sources.iter().position(|source| source.fits(table));
         let place = known.unwrap_or_else(|| {
             sources.push(Source::new(Arc::clone(table)));
             sources.len() - 1
         });
         &mut sources[place]
+    }
+
+    /// Tells the source of a new listener how the stream sends the table's rows. Only a new source has to learn that; of a known one, only
+    /// the listener is to be looked at.
+    pub fn learn_layouts(&mut self, table: &Table, number: u64) {
+        let Self { sources, taps, graph, relations, partitions, .. } = self;
+        let sources = sources.entry(table.oid).or_default();
+        if let Some(source) = sources.iter_mut().find(|source| source.fits(table)) {
+            let own = std::iter::once(&table.oid);
+            for oid in own.chain(table.partitions().iter().map(|partition| &partition.oid)) {
+                if let Some(relation) = relations.get(oid) {
+                    source.follow(relation, [number], |number, now| super::survives(taps, graph, number, now));
+                }
+            }
+        }
+        partitions.set(table.oid, sources.iter());
     }
 
     /// Where the stream stands, for those who follow it.
