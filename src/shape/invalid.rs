@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::TableName;
 
-const UNSUPPORTED: &str = "is not supported yet";
 /// The field that the errors of a subset's own fields are told under (protocol, 2.14).
 const SUBSET: &str = "subset";
 
@@ -52,11 +51,6 @@ impl Invalid {
             "Table {} does not exist. If the table name contains capitals or special characters you must quote it.",
             name.quoted()
         )
-    }
-
-    /// A part of the protocol that this server does not have.
-    pub fn unsupported(field: &'static str) -> Self {
-        Self::one(field, UNSUPPORTED)
     }
 
     /// The same reasons, of fields of a subset.
