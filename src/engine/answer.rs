@@ -141,6 +141,12 @@ pub fn no_snapshot(failure: Failure) -> Answer {
         Failure::Retry(reason) => Answer::unavailable(&reason, SNAPSHOT_FAILED, true),
         Failure::Unreachable => unreachable(),
         Failure::Changed => Answer::must_refetch(None),
+        Failure::Condition(code) => refused(&Invalid::one(
+            "where",
+            format!(
+                "Postgres cannot evaluate it on a row of the table (SQLSTATE {code}); CASE can keep such rows from it"
+            ),
+        )),
         Failure::Unexpected(cause) => {
             warn!(cause, "a snapshot could not be made");
             Answer::server_error("Unexpected error while creating snapshot")

@@ -26,6 +26,8 @@ pub enum Failure {
     Unreachable,
     /// The table is not what it was when the shape was defined.
     Changed,
+    /// The condition fails on a row, such as by a division by zero; with the SQLSTATE.
+    Condition(String),
     /// Nothing that a caller can mend.
     Unexpected(String),
 }

@@ -218,6 +218,11 @@ pub fn failure(error: &tokio_postgres::Error) -> Failure {
         "55P03" => Failure::Retry("Snapshot timed out while waiting for a table lock".into()),
         // Shutting down, starting up, too many connections.
         code if code.starts_with("57P") || code.starts_with("53") || code.starts_with("08") => Failure::Unreachable,
+        // Data, features, limits: without a condition there is nothing in a snapshot's query that could exceed them. Not the message:
+        // it may quote a value of a row that the caller must not see.
+        code if ["21", "22", "0A", "54"].iter().any(|class| code.starts_with(class)) => {
+            Failure::Condition(code.to_owned())
+        }
         _ => {
             warn!(code = code.code(), "a snapshot failed: {}", database.message());
             Failure::Unexpected(database.message().to_owned())
