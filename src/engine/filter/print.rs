@@ -134,7 +134,15 @@ impl Printer<'_> {
             Kind::Not(value) => self.prefix("NOT ", value),
             Kind::And(list) => self.list(" AND ", list),
             Kind::Or(list) => self.list(" OR ", list),
+            // Of a composite value, IS NULL would ask for the fields.
+            Kind::IsNull { negated, value } if self.is_composite(value) => {
+                self.test(value, !*negated, "DISTINCT FROM NULL");
+            }
             Kind::IsNull { negated, value } => self.test(value, *negated, "NULL"),
+            Kind::IsNullRow { negated, column } => {
+                let ty = Type::Other(0);
+                self.test(&Node::new(ty, Kind::Column(*column)), *negated, "NULL");
+            }
             Kind::IsBool { negated, wanted, value } => {
                 let wanted = match wanted {
                     Some(true) => "TRUE",
@@ -170,6 +178,11 @@ impl Printer<'_> {
         self.sql.push(' ');
         self.node(right);
         self.sql.push(')');
+    }
+
+    fn is_composite(&self, node: &Node) -> bool {
+        let Kind::Column(position) = node.kind else { return false };
+        self.table.columns.get(position).is_some_and(|column| column.type_kind == 'c' && column.dims == 0)
     }
 
     fn by_bytes(&mut self, wanted: bool) {
