@@ -81,6 +81,7 @@ impl Printer<'_> {
             Kind::In { negated, value, list } => {
                 self.sql.push('(');
                 self.node(value);
+                self.by_bytes(value.ty.is_string() && (list.ty == Type::Name || is_of_several_columns(value)));
                 self.sql.push_str(if *negated { " NOT IN (" } else { " IN (" });
                 // Never one alone: Postgres would make a comparison of it.
                 let nulls = if !list.has_null { 0 } else { 2usize.saturating_sub(list.values.len()).max(1) };
@@ -196,7 +197,10 @@ impl Printer<'_> {
         let strings = || arguments.iter().filter(|node| node.ty.is_collatable());
         let wanted = match function.collation {
             Collation::Free => false,
-            Collation::Known => strings().filter(|node| !node.is_constant()).count() > 1,
+            Collation::Known => {
+                let several = strings().filter(|node| has_collation(node)).count() > 1;
+                several || strings().any(is_of_several_columns)
+            }
             Collation::Bytes => true,
         };
         let collated = if wanted { arguments.iter().position(|node| node.ty.is_collatable()) } else { None };
@@ -288,6 +292,15 @@ impl Printer<'_> {
 
 /// Whether Postgres may not know by which collation to compare: both sides have one, or one is made of several columns.
 fn collations_may_differ(left: &Node, right: &Node) -> bool {
-    let both = !left.is_constant() && !right.is_constant();
-    both || [left, right].iter().any(|side| side.text_column().is_none() && side.columns().len() > 1)
+    let both = has_collation(left) && has_collation(right);
+    both || is_of_several_columns(left) || is_of_several_columns(right)
+}
+
+/// The collation of a constant gives way to any other, but for that of a `name`.
+fn has_collation(node: &Node) -> bool {
+    !node.is_constant() || node.ty == Type::Name
+}
+
+fn is_of_several_columns(node: &Node) -> bool {
+    node.text_column().is_none() && node.columns().len() > 1
 }

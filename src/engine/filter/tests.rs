@@ -105,7 +105,7 @@ fn refuses_with_the_texts_of_the_catalogue() {
         ("feeling < feeling", "At location 8: Could not select an operator overload"),
         ("place = place", "At location 6: Could not select an operator overload"),
         ("value > 5", "At location 6: Could not select an operator overload"),
-        ("data ->> 'a' = 'b'", "At location 5: unknown binary operator \"->>\""),
+        ("value @@ 'a' = 'b'", "At location 6: unknown binary operator \"@@\""),
         ("id AND flag", "At location 0: reference id of type int4 is not castable to bool"),
         ("id = $1", "At location 5: parameter $1 was not provided"),
         ("value = B'01'", "At location 8: BitString values are not supported"),
