@@ -36,7 +36,8 @@ impl Chosen {
         let client = database.connect().await;
         client.batch_execute("SET TimeZone = 'UTC'").await.expect("settings");
         client.batch_execute(SHOWN).await.expect("a function");
-        let create = format!("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE chosen (id int4, {columns}, expected text)");
+        let create =
+            format!("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE chosen (id int4, {columns}, expected text)");
         client.batch_execute(&create).await.expect("the table");
         for (id, row) in rows.iter().enumerate() {
             let insert = format!("INSERT INTO chosen VALUES ({id}, {row})");
@@ -90,7 +91,9 @@ impl Chosen {
     }
 
     fn shown(&self, row: &[Option<Bytes>]) -> String {
-        let text = |value: &Option<Bytes>| value.as_ref().map_or("NULL".into(), |text| String::from_utf8_lossy(text).into_owned());
+        let text = |value: &Option<Bytes>| {
+            value.as_ref().map_or("NULL".into(), |text| String::from_utf8_lossy(text).into_owned())
+        };
         row.iter().map(text).collect::<Vec<_>>().join(" | ")
     }
 
@@ -125,7 +128,8 @@ impl Chosen {
                 .collect::<Vec<_>>(),
             Err(error) => return Some(format!("{expression}: printed as {}: {error:?}", filter.sql())),
         };
-        (found != expected).then(|| format!("{expression}: printed as {} finds {found:?}, not {expected:?}", filter.sql()))
+        (found != expected)
+            .then(|| format!("{expression}: printed as {} finds {found:?}, not {expected:?}", filter.sql()))
     }
 
     async fn theirs(&self, expression: &str) -> Vec<Option<String>> {

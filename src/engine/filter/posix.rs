@@ -7,6 +7,8 @@
 //! Source: `lex` and `lexescape` of Postgres' `regc_lex.c`, `parseqatom` and `brackpart` of `regcomp.c`.
 
 mod set;
+#[cfg(test)]
+mod tests;
 use regex::{Regex, RegexBuilder};
 
 use self::set::Set;

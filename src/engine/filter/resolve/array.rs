@@ -16,7 +16,7 @@ use crate::engine::filter::value::Value;
 impl Resolver<'_> {
     /// `ARRAY[a, b, ..]`. With a target, from a cast right behind it, every element is cast to the element type of that.
     pub(super) fn array(&mut self, expr: &Expr, array: &Array, target: Option<Type>) -> Resolved {
-        let at = self.tokens.start(expr);
+        let at = self.tokens.before(expr, |token| token.to_string().eq_ignore_ascii_case("ARRAY"));
         let mut nested = false;
         let mut operands = Vec::with_capacity(array.elem.len());
         for element in &array.elem {
