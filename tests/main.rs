@@ -7,5 +7,6 @@ mod commands;
 mod engine;
 mod faults;
 mod filter;
+mod language;
 mod replication;
 mod support;

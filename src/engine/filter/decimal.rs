@@ -29,6 +29,15 @@ pub struct Digits<'a> {
     text: Cow<'a, [u8]>,
 }
 
+/// Which neighbour a number is rounded to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    HalfAway,
+    TowardsZero,
+    Up,
+    Down,
+}
+
 /// Why arithmetic has no result: it fails in Postgres too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoResult;
@@ -151,7 +160,7 @@ impl<'a> Decimal<'a> {
         }
     }
 
-    fn is_negative(&self) -> bool {
+    pub fn is_negative(&self) -> bool {
         match self {
             Decimal::NegativeInfinity => true,
             Decimal::Finite(digits) => digits.negative && !digits.is_zero(),
@@ -159,7 +168,7 @@ impl<'a> Decimal<'a> {
         }
     }
 
-    fn is_zero(&self) -> bool {
+    pub fn is_zero(&self) -> bool {
         matches!(self, Decimal::Finite(digits) if digits.is_zero())
     }
 
@@ -206,6 +215,70 @@ impl<'a> Decimal<'a> {
             (_, Decimal::Finite(_)) => Ok(Decimal::NegativeInfinity),
             _ => Ok(Decimal::NaN),
         }
+    }
+
+    /// The quotient without its fraction.
+    pub fn whole_quotient(&self, other: &Decimal<'_>) -> Result<Decimal<'static>, NoResult> {
+        match (self, other) {
+            (Decimal::Finite(left), Decimal::Finite(right)) if !right.is_zero() => {
+                let scale = left.scale().max(right.scale());
+                // Division of integers cuts off the fraction.
+                Decimal::finite(left.unscaled(scale) / right.unscaled(scale), 0)
+            }
+            _ => self.divide(other),
+        }
+    }
+
+    /// What is left of a division, with the sign of this number.
+    pub fn remainder(&self, other: &Decimal<'_>) -> Result<Decimal<'static>, NoResult> {
+        match (self, other) {
+            (Decimal::NaN, _) | (_, Decimal::NaN) => Ok(Decimal::NaN),
+            (_, Decimal::Finite(right)) if right.is_zero() => Err(NoResult),
+            (Decimal::Finite(left), Decimal::Finite(right)) => {
+                let scale = left.scale().max(right.scale());
+                Decimal::finite(left.unscaled(scale) % right.unscaled(scale), scale)
+            }
+            (Decimal::Finite(_), _) => Ok(self.clone().into_owned()),
+            _ => Ok(Decimal::NaN),
+        }
+    }
+
+    /// Rounded to so many digits after the point, or with a negative number to tens, hundreds, ..
+    pub fn rounded(&self, digits: i64, rounding: Rounding) -> Result<Decimal<'static>, NoResult> {
+        let Decimal::Finite(own) = self else { return Ok(self.clone().into_owned()) };
+        let scale = own.scale() as i64;
+        let value = own.unscaled(own.scale());
+        let shown = usize::try_from(digits.max(0)).map_err(|_| NoResult)?;
+        if digits >= scale {
+            return Decimal::finite(own.unscaled(shown), shown);
+        }
+        let power = |exponent: i64| u32::try_from(exponent).map(|exponent| BigInt::from(10).pow(exponent));
+        let unit = power(scale - digits).map_err(|_| NoResult)?;
+        let cut = &value / &unit;
+        let exact = &cut * &unit == value;
+        let whole = match rounding {
+            Rounding::HalfAway => rounded_quotient(value, unit),
+            Rounding::Up if !exact && value.sign() == Sign::Plus => cut + 1,
+            Rounding::Down if !exact && value.sign() == Sign::Minus => cut - 1,
+            _ => cut,
+        };
+        let whole = if digits < 0 { whole * power(-digits).map_err(|_| NoResult)? } else { whole };
+        Decimal::finite(whole, shown)
+    }
+
+    /// How many digits it has after the point; none for NaN and the infinities.
+    pub fn scale(&self) -> Option<i64> {
+        if let Decimal::Finite(digits) = self { Some(digits.scale() as i64) } else { None }
+    }
+
+    /// How many digits after the point it needs.
+    pub fn needed_scale(&self) -> Option<i64> {
+        if let Decimal::Finite(digits) = self { Some(digits.parts().1.len() as i64) } else { None }
+    }
+
+    /// `unscaled / 10^scale`.
+    pub fn from_scaled(unscaled: i128, scale: usize) -> Result<Decimal<'static>, NoResult> {
+        Decimal::finite(BigInt::from(unscaled), scale)
     }
 
     /// The nearest double, or with `single` the nearest float4; an error where it would be infinite or lose everything.

@@ -11,7 +11,7 @@ use super::catalog::arguments::Arguments;
 use super::catalog::casts::Convert;
 use super::catalog::{Body, Function, Outcome};
 use super::decimal::NoResult;
-use super::functions::convert::trim;
+use super::functions::convert::{trim, vanishes};
 use super::tree::{Comparison, Kind, List, Node};
 use super::types::Type;
 use super::value::{Failure, Value};
@@ -216,6 +216,8 @@ fn cast<'a>(by: Convert, value: &'a Node, to: Type, row: &'a [Option<Bytes>]) ->
         let text = row.get(*position).ok_or(Failure)?;
         return Ok(text.as_ref().map(|text| Value::Text(Cow::Borrowed(text.as_ref()))));
     }
-    let Some(read) = evaluate(value, row)? else { return Ok(None) };
-    by(read, value.ty, to).map(Some)
+    match evaluate(value, row)? {
+        Some(read) if !vanishes(&read, to) => by(read, value.ty, to).map(Some),
+        _ => Ok(None),
+    }
 }

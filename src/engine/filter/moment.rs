@@ -1,21 +1,23 @@
 //! Dates, times and timestamps: read from their ISO form, compared as numbers, printed again.
 
+pub mod input;
+
 /// Microseconds in a day.
 pub const DAY: i64 = 86_400_000_000;
 
 /// Postgres' first date (4714-11-24 BC, Julian day 0) and its last (5874897-12-31), in days from 2000-01-01.
-const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
+pub const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
 /// Postgres' timestamps, up to the end of the year 294276, in microseconds from 2000-01-01.
-const TIMESTAMPS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
+pub const TIMESTAMPS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 /// 1970-01-01.
-const EPOCH_DAYS: i32 = -10_957;
+pub const EPOCH_DAYS: i32 = -10_957;
 
 /// Stands for `infinity`; its negative for `-infinity`.
 pub const INFINITE_DATE: i32 = i32::MAX;
 pub const INFINITE_TIMESTAMP: i64 = i64::MAX;
 
 /// Days from 2000-01-01 in the Gregorian calendar, year 0 being 1 BC.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);
@@ -23,7 +25,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 730_425
 }
 
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 730_425;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);
@@ -35,7 +37,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-fn days_in_month(year: i64, month: i64) -> i64 {
+pub fn days_in_month(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,

@@ -5,6 +5,7 @@
 
 mod array;
 mod function;
+mod grammar;
 mod literal;
 mod operator;
 mod overload;
@@ -150,6 +151,11 @@ impl Resolver<'_> {
                 self.special_call(expr, "overlay", &given)
             }
             Expr::Function(function) => self.function(expr, function),
+            Expr::AtTimeZone { timestamp, time_zone } => self.at_time_zone(timestamp, time_zone),
+            Expr::Extract { field, expr: inner, .. } => self.extract(self.tokens.start(expr), field, inner),
+            Expr::Ceil { expr: inner, field } => self.ceil_or_floor(expr, "ceil", inner, field),
+            Expr::Floor { expr: inner, field } => self.ceil_or_floor(expr, "floor", inner, field),
+            Expr::Interval(interval) => self.interval(expr, interval),
             Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(expr, operand.as_deref(), conditions, else_result.as_deref())
             }

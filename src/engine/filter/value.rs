@@ -43,6 +43,14 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// Greater than every other, from Postgres 17 on.
+    pub const INFINITE: Interval = Interval { months: i32::MAX, days: i32::MAX, micros: i64::MAX };
+    pub const NEGATIVE_INFINITE: Interval = Interval { months: i32::MIN, days: i32::MIN, micros: i64::MIN };
+
+    pub fn is_infinite(self) -> bool {
+        self == Self::INFINITE || self == Self::NEGATIVE_INFINITE
+    }
+
     /// What Postgres compares: microseconds, a month being 30 days and a day 24 hours.
     pub fn span(self) -> i128 {
         let days = i128::from(self.months) * 30 + i128::from(self.days);
@@ -105,10 +113,10 @@ impl<'a> Value<'a> {
             Type::Text | Type::Varchar | Type::Bpchar => Some(owned(text)),
             Type::Name => Some(owned(truncate(text, NAME_BYTES))),
             Type::Uuid => parse_uuid(text).map(|text| Value::Text(Cow::Owned(text))),
-            Type::Date => moment::read_date(trimmed.as_bytes()).map(Value::Date),
-            Type::Time => moment::read_time(trimmed.as_bytes()).map(Value::Time),
-            Type::Timestamp => moment::read_timestamp(trimmed.as_bytes(), false).map(Value::Timestamp),
-            Type::Timestamptz => moment::read_timestamp(trimmed.as_bytes(), true).map(Value::Timestamp),
+            Type::Date => moment::input::date(trimmed).map(Value::Date),
+            Type::Time => moment::input::time(trimmed).map(Value::Time),
+            Type::Timestamp => moment::input::timestamp(trimmed, false).map(Value::Timestamp),
+            Type::Timestamptz => moment::input::timestamp(trimmed, true).map(Value::Timestamp),
             Type::Interval => interval::parse(trimmed).map(Value::Interval),
             Type::Bytea => parse_bytea(text).map(|text| Value::Text(Cow::Owned(text))),
             // A label that does not exist fails in the snapshot query.
@@ -256,16 +264,54 @@ fn parse_float(ty: Type, text: &str) -> Option<f64> {
     (value.is_finite() && !lost).then_some(value)
 }
 
+/// The shortest digits from which every reader gets this float again, whatever it rounds halves to; as Postgres prints it.
 fn print_float(value: f64, ty: Type) -> String {
     if value.is_nan() {
-        "NaN".into()
+        return "NaN".into();
     } else if value.is_infinite() {
-        if value > 0.0 { "Infinity".into() } else { "-Infinity".into() }
-    } else if ty == Type::Float4 {
-        format!("{:e}", value as f32)
-    } else {
-        format!("{value:e}")
+        return if value > 0.0 { "Infinity".into() } else { "-Infinity".into() };
     }
+    let size = value.abs();
+    let (printed, most) = match ty {
+        _ if size == 0.0 => ("0e0".into(), 1),
+        Type::Float4 => {
+            let reads = |text: &str| text.parse::<f32>().is_ok_and(|read| f64::from(read) == size);
+            (nearest(size, reads, format!("{:e}", size as f32)), 6)
+        }
+        _ => (nearest(size, |text| text.parse::<f64>().is_ok_and(|read| read == size), format!("{size:e}")), 15),
+    };
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    let (mantissa, exponent) = printed.split_once('e').unwrap_or((&printed, "0"));
+    let exponent = exponent.parse::<i32>().unwrap_or_default();
+    if !(-4..most).contains(&exponent) {
+        let sign_of_exponent = if exponent < 0 { '-' } else { '+' };
+        return format!("{sign}{mantissa}e{sign_of_exponent}{:02}", exponent.abs());
+    }
+    let digits = mantissa.replace('.', "");
+    let places = (digits.len() as i32 - 1 - exponent).max(0) as usize;
+    let padded = format!("{digits:0<width$}", width = (exponent + 1).max(1) as usize);
+    let padded = format!("{padded:0>width$}", width = places + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - places);
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction}")
+}
+
+/// The nearest number with as many digits as `shortest` has, or with more if that lies exactly between two floats: Postgres
+/// does not count on halves being rounded to even.
+fn nearest(value: f64, reads: impl Fn(&str) -> bool, shortest: String) -> String {
+    let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let longer = (digits..18).map(|digits| format!("{value:.*e}", digits - 1));
+    let mut candidates = longer.clone().take(1).chain([shortest]).chain(longer.skip(1));
+    candidates.find(|candidate| is_inside(candidate, &reads)).unwrap_or_else(|| format!("{value:e}"))
+}
+
+/// Whether numbers a little above and below are read as the same float.
+fn is_inside(candidate: &str, reads: &impl Fn(&str) -> bool) -> bool {
+    let (mantissa, exponent) = candidate.split_once('e').unwrap_or((candidate, "0"));
+    let digits = mantissa.replace('.', "");
+    let exponent = exponent.parse::<i64>().unwrap_or_default() - (digits.len() as i64 - 1) - 30;
+    let below = digits.parse::<u64>().unwrap_or_default().saturating_sub(1);
+    reads(&format!("{digits}{:030}e{exponent}", 1)) && reads(&format!("{below}{}e{exponent}", "9".repeat(30)))
 }
 
 /// A unique beginning of true, false, yes, no, on, off, or a bit.

@@ -98,6 +98,12 @@ pub fn moment<'a>(value: Value<'a>, _: Type, to: Type) -> Converted<'a> {
     })
 }
 
+/// Whether a conversion makes NULL out of a value: an infinite timestamp has no time of the day.
+pub fn vanishes(value: &Value<'_>, to: Type) -> bool {
+    let infinite = |micros: &i64| micros.unsigned_abs() == INFINITE_TIMESTAMP.unsigned_abs();
+    matches!(value, Value::Timestamp(micros) if to == Type::Time && infinite(micros))
+}
+
 /// How a type becomes a string by its output function; `None` if we do not print it as Postgres does.
 pub fn to_text(from: Type) -> Option<Convert> {
     match from {
@@ -109,18 +115,18 @@ pub fn to_text(from: Type) -> Option<Convert> {
     }
 }
 
-/// How a string becomes a type by its input function; `None` if we do not read all that Postgres reads, so that a row might
-/// match there and fail here.
+/// How a string becomes a type by its input function; `None` if we do not read it.
 pub fn from_text(to: Type) -> Option<Convert> {
     match to {
-        Type::Bool | Type::Int2 | Type::Int4 | Type::Int8 | Type::Uuid => Some(|value, _, to| {
+        Type::Timetz | Type::Enum(_) => None,
+        Type::Json => Some(json::verbatim),
+        Type::Jsonb => Some(json::cast),
+        Type::Array(_) if to.element().and_then(from_text).is_none() => None,
+        _ => Some(|value, _, to| {
             let Value::Text(text) = value else { return Err(Failure) };
             let text = std::str::from_utf8(&text).map_err(|_| Failure)?;
             Value::parse(to, text).ok_or(Failure)
         }),
-        Type::Json => Some(json::verbatim),
-        Type::Jsonb => Some(json::cast),
-        _ => None,
     }
 }
 

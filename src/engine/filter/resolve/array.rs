@@ -36,7 +36,7 @@ impl Resolver<'_> {
                 let Some(to) = (if nested { Some(target) } else { target.element() }) else {
                     return Err(self.unsupported(expr));
                 };
-                self.cast_all(operands, to)?
+                self.cast_all(at, operands, to)?
             }
             None if operands.is_empty() => {
                 return Err(error_at(at, "cannot determine type of empty array, cast it: ARRAY[]::int4[]"));
@@ -57,10 +57,10 @@ impl Resolver<'_> {
         self.fold(Node::new(ty, Kind::Array(nodes)), at).map(Operand::from)
     }
 
-    fn cast_all(&mut self, operands: Vec<Operand>, to: Type) -> Resolved<Vec<Node>> {
+    fn cast_all(&mut self, at: usize, operands: Vec<Operand>, to: Type) -> Resolved<Vec<Node>> {
         let mut nodes = Vec::with_capacity(operands.len());
         for operand in operands {
-            nodes.push(self.cast(operand, to, Context::Explicit)?);
+            nodes.push(self.cast(at, operand, to, Context::Explicit)?);
         }
         Ok(nodes)
     }
@@ -116,7 +116,7 @@ impl Resolver<'_> {
         if !(operand.node.ty == Type::Unknown || operand.node.ty.is_number()) {
             return Err(error_at(at, "array subscript must have type integer"));
         }
-        self.cast(operand, Type::Int4, Context::Assignment)
+        self.cast(at, operand, Type::Int4, Context::Assignment)
     }
 
     /// `value sign ANY (array)`, or ALL.

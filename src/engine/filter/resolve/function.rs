@@ -3,10 +3,15 @@
 use sqlparser::ast::{CaseWhen, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::overload::{NotChosen, choose, common};
+use super::refusal::unknown_function;
 use super::{Operand, Place, Resolved, Resolver};
 use crate::engine::filter::parse::error_at;
 use crate::engine::filter::tree::{Comparison, Kind, Node};
 use crate::engine::filter::types::Type;
+
+/// Types whose name is a function too; the names of the others are words of the grammar.
+const CASTS: [&str; 12] =
+    ["bool", "int2", "int4", "int8", "float4", "float8", "text", "name", "uuid", "date", "timestamptz", "bytea"];
 
 impl Resolver<'_> {
     pub(super) fn function(&mut self, expr: &Expr, function: &Function) -> Resolved {
@@ -38,10 +43,17 @@ impl Resolver<'_> {
         let types: Vec<_> = known.iter().map(|operand| operand.node.ty).collect();
         let chosen = match choose(name, &types) {
             Ok(chosen) => chosen,
-            Err(NotChosen::Unknown) => return Err(super::refusal::unknown_function(at, name, types.len())),
+            Err(_) if CASTS.contains(&name) && known.len() == 1 => {
+                let (Some(to), Some(operand)) = (Type::named(name), known.into_iter().next()) else {
+                    return Err(unknown_function(at, name, 1));
+                };
+                return self.convert(at, operand, to);
+            }
+            Err(NotChosen::Unknown) => return Err(unknown_function(at, name, types.len())),
             Err(NotChosen::NoneFits) => return Err(self.no_overload(at, name, &known)),
         };
         let node = self.apply(chosen, known.clone())?.ok_or_else(|| self.no_overload(at, name, &known))?;
+        self.check_zone(at, name, &node)?;
         self.fold(node, at).map(Operand::from)
     }
 
