@@ -10,6 +10,7 @@
 //! ```
 
 mod answer;
+pub mod casing;
 mod catalog;
 mod collector;
 pub mod definition;

@@ -79,6 +79,7 @@ async fn fill(client: &Client, random: &mut Random) -> (Table, Vec<(i32, Vec<Opt
         generated: false,
         deterministic: true,
         labels: Labels::default(),
+        casing: Default::default(),
     });
     let name = TableName { schema: "public".into(), name: "odd".into() };
     let table = Table { oid: 1, name, columns: columns.collect(), key: vec![0], has_primary_key: false };

@@ -19,6 +19,7 @@ fn column(name: &str, type_name: &str, type_oid: u32) -> Column {
         not_null: false,
         generated: false,
         deterministic: true,
+        casing: Default::default(),
         labels: match type_name {
             "mood" => Labels { type_oid, list: ["sad", "ok", "very happy"].map(String::from).to_vec() },
             _ => Labels::default(),

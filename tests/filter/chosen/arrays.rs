@@ -239,7 +239,10 @@ async fn arrays_are_cut_and_put_together() {
             "'{{{{{{{1}}}}}}}'::int4[]",
             "case when i > 1 then a else b end",
             "coalesce(a, '{}')",
-            "(a = b) = (cardinality(a) = 1)", "(a::text)::int4[]", "('{' || s || '}')::text[]", "(t::text)::varchar[]",
+            "(a = b) = (cardinality(a) = 1)",
+            "(a::text)::int4[]",
+            "('{' || s || '}')::text[]",
+            "(t::text)::varchar[]",
         ])
         .await;
 }

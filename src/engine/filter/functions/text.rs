@@ -1,9 +1,11 @@
-//! Functions on strings. Characters are those of UTF-8; letters have two cases only within ASCII, as in the collation `C`.
+//! Functions on strings. Characters are those of UTF-8. Letters have two cases only within ASCII, as in the collation `C`; where
+//! the resolver knows that the database maps others as we do, it takes the rows called `unicode ..`.
 
 use std::borrow::Cow;
 
 use md5::{Digest, Md5};
 
+use crate::engine::casing;
 use crate::engine::filter::catalog::arguments::{Arguments, text_result};
 use crate::engine::filter::catalog::{Collation, Evaluate, Outcome, Rows};
 use crate::engine::filter::types::Type::*;
@@ -21,6 +23,10 @@ pub fn add(rows: &mut Rows) {
     joined(rows);
     for (name, run) in [("lower", lower as Evaluate), ("upper", upper)] {
         rows.strict(name, [Text], Text, run).collation = Collation::Bytes;
+    }
+    for (name, of) in [("lower", "unicode lower"), ("upper", "unicode upper")] {
+        let run: Evaluate = if name == "lower" { |a| mapped(a, casing::lower) } else { |a| mapped(a, casing::upper) };
+        rows.strict(of, [Text], Text, run).name = name;
     }
     rows.strict("initcap", [Text], Text, initcap).collation = Collation::Bytes;
     rows.strict("md5", [Text], Text, |a| text_result(format!("{:032x}", digest(&a.bytes(0)?))));
@@ -258,6 +264,12 @@ fn overlay<'a>(arguments: &mut Arguments<'a>) -> Outcome<'a> {
     }
     let before = substring(text, 1, Some(start - 1))?;
     text_result(format!("{before}{placed}{}", substring(text, end, None)?))
+}
+
+/// Every character for itself, as the database's collation does it; fails on letters that we do not know.
+fn mapped<'a>(arguments: &mut Arguments<'a>, map: fn(char) -> Option<char>) -> Outcome<'a> {
+    let text: Option<String> = arguments.text(0)?.chars().map(map).collect();
+    text_result(text.ok_or(Failure)?)
 }
 
 fn lower<'a>(arguments: &mut Arguments<'a>) -> Outcome<'a> {

@@ -144,7 +144,8 @@ impl Resolver<'_> {
                 }
             },
         };
-        let chosen = match choose(sign, &[value.node.ty, element]) {
+        let name = self.cased(sign, &[value.clone(), array.clone()]);
+        let chosen = match choose(name, &[value.node.ty, element]) {
             Ok(chosen) => chosen,
             Err(NotChosen::Unknown) => {
                 return Err(error_at(self.at(place), format_args!("unknown binary operator \"{sign}\"")));

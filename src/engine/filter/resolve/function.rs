@@ -41,7 +41,7 @@ impl Resolver<'_> {
             known.push(self.known(operand)?);
         }
         let types: Vec<_> = known.iter().map(|operand| operand.node.ty).collect();
-        let chosen = match choose(name, &types) {
+        let chosen = match choose(self.cased(name, &known), &types) {
             Ok(chosen) => chosen,
             Err(_) if CASTS.contains(&name) && known.len() == 1 => {
                 let (Some(to), Some(operand)) = (Type::named(name), known.into_iter().next()) else {

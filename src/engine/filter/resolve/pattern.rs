@@ -3,6 +3,8 @@
 use sqlparser::ast::{Expr, TrimWhereField};
 
 use super::{Operand, Place, Resolved, Resolver};
+use crate::engine::casing::{self, Casing};
+use crate::engine::filter::catalog::Collation;
 use crate::engine::filter::parse::error_at;
 use crate::engine::filter::posix;
 use crate::engine::filter::tree::{Kind, Node};
@@ -12,6 +14,16 @@ use crate::engine::filter::value::Value;
 /// Whether an operator takes a regular expression.
 pub(super) fn is_regex(name: &str) -> bool {
     matches!(name, "~" | "~*" | "!~" | "!~*")
+}
+
+/// Whether no `COLLATE` is printed within an expression, which would decide the collation around it.
+fn keeps_collation(node: &Node) -> bool {
+    let own = match &node.kind {
+        Kind::Column(_) | Kind::Constant(_) | Kind::Cast { .. } | Kind::Case { .. } | Kind::Coalesce(_) => true,
+        Kind::Call { function, .. } => function.collation == Collation::Free,
+        _ => !node.ty.is_collatable(),
+    };
+    own && (!node.ty.is_collatable() || node.children().into_iter().all(keeps_collation))
 }
 
 impl Resolver<'_> {
@@ -35,14 +47,41 @@ impl Resolver<'_> {
             (name, None) if is_regex(name) && !null => {
                 return Err(error_at(self.at(place), "a regular expression must be a constant"));
             }
-            ("~~*" | "!~~*", Some(pattern)) if pattern.contains(posix::has_other_case) => {
-                let letter = pattern.chars().find(|letter| posix::has_other_case(*letter)).unwrap_or_default();
-                let reason = format!("only ASCII letters match regardless of case, not \"{letter}\"");
-                return Err(error_at(self.at(place), reason));
+            ("~~*" | "!~~*", Some(pattern)) => {
+                let bytes = function.collation == Collation::Bytes;
+                let unclear = |letter: &char| match bytes {
+                    true => !letter.is_ascii() && casing::has_other_case(*letter),
+                    false => !casing::is_known(*letter),
+                };
+                if let Some(letter) = pattern.chars().find(unclear) {
+                    let reason = format!("\"{letter}\" cannot be matched regardless of case in this collation");
+                    return Err(error_at(self.at(place), reason));
+                }
+                Kind::Call { function, arguments }
             }
             _ => Kind::Call { function, arguments },
         };
         Ok(Node::new(node.ty, kind))
+    }
+
+    /// The name in the catalogue of an operator or function that maps letters: one for collations of which we know how.
+    pub(super) fn cased<'n>(&self, name: &'n str, operands: &[Operand]) -> &'n str {
+        let unicode = match name {
+            "lower" => "unicode lower",
+            "upper" => "unicode upper",
+            "~~*" => "unicode ~~*",
+            "!~~*" => "unicode !~~*",
+            _ => return name,
+        };
+        let columns = || self.table.columns.iter().filter(|column| Type::of(column).is_collatable());
+        let read: Vec<usize> = operands.iter().flat_map(|operand| operand.node.columns()).collect();
+        let mut read = read.iter().filter_map(|position| self.table.columns.get(*position));
+        let known = match operands.iter().all(|operand| operand.node.columns().is_empty()) {
+            // A constant has the database's own collation, as some column may have, too.
+            true => columns().any(|column| column.casing == Casing::Unicode),
+            false => read.all(|column| !Type::of(column).is_collatable() || column.casing == Casing::Unicode),
+        };
+        if known && operands.iter().all(|operand| keeps_collation(&operand.node)) { unicode } else { name }
     }
 
     pub(super) fn substring(
