@@ -1,6 +1,6 @@
 # Two commands matter: `make dev` runs everything, `make test` checks everything. Both install what this machine lacks.
 
-.PHONY: dev test bench fmt
+.PHONY: dev test fuzz bench fmt
 
 # Flags for the program: make dev ARGS="--listen 127.0.0.1:4001"
 ARGS ?=
@@ -12,6 +12,15 @@ dev:
 test:
 	@scripts/install.sh postgres node checks
 	@scripts/test.sh
+
+# How many times longer than in `make test`: make fuzz FACTOR=100
+FACTOR ?= 20
+
+fuzz:
+	@scripts/install.sh postgres
+	cargo build --locked --example with_postgres
+	PLUE_FUZZ_FACTOR=$(FACTOR) PLUE_TEST_CONDITIONS=$$((20000 * $(FACTOR))) \
+		target/debug/examples/with_postgres cargo test --locked --test main -- filter:: fuzz:: --nocapture
 
 bench:
 	@scripts/install.sh postgres

@@ -109,6 +109,12 @@ pub struct EngineConfig {
     pub ready_timeout: Duration,
     /// Bytes of recent entries that stay in memory, over all shapes.
     pub memory_bytes: u64,
+    /// Requests that may create a shape and are answered at once; 0 refuses all.
+    pub max_initial_requests: usize,
+    /// Requests for shapes that are there, live ones included, that are answered at once; 0 refuses all.
+    pub max_existing_requests: usize,
+    /// Whether DELETE on the engine's own port ends shapes.
+    pub allow_delete: bool,
     /// How often the tables of all shapes are looked at.
     #[serde(deserialize_with = "duration::deserialize")]
     pub reconcile_interval: Duration,

@@ -1,7 +1,7 @@
 //! Who answers a shape request. Nobody else knows how many answers that question has.
 
-use crate::engine::Engine;
-use crate::shape::{Answer, Health, ShapeRequest};
+use crate::engine::{Engine, Permit};
+use crate::shape::{Answer, Deletion, Handle, Health, ShapeRequest};
 
 /// The source of all shapes of this process.
 pub enum Source {
@@ -10,10 +10,37 @@ pub enum Source {
 }
 
 impl Source {
-    /// The answer to a request; of a live request, once there is something to say.
-    pub async fn answer(&self, request: ShapeRequest) -> Answer {
+    /// A place among the requests that are answered, for one that gives this handle.
+    ///
+    /// # Errors
+    /// The answer to a request that is one too many.
+    pub fn admit(&self, handle: Option<&Handle>) -> Result<Permit, Answer> {
         match self {
-            Self::Engine(engine) => engine.answer(request).await,
+            Self::Engine(engine) => engine.admit(handle),
+        }
+    }
+
+    /// The answer to a request; of a live request, once there is something to say.
+    pub async fn answer(&self, request: &ShapeRequest, permit: &mut Permit) -> Answer {
+        match self {
+            Self::Engine(engine) => engine.answer(request, permit).await,
+        }
+    }
+
+    /// Whether shapes may be deleted, and can be just now.
+    ///
+    /// # Errors
+    /// The answer, if not.
+    pub async fn may_delete(&self) -> Result<(), Answer> {
+        match self {
+            Self::Engine(engine) => engine.may_delete().await,
+        }
+    }
+
+    /// Ends a shape.
+    pub async fn delete(&self, deletion: Deletion) -> Answer {
+        match self {
+            Self::Engine(engine) => engine.delete(deletion).await,
         }
     }
 

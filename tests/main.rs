@@ -4,9 +4,12 @@
 
 mod agent_state;
 mod commands;
+#[path = "protocol/conditions.rs"]
+mod conditions;
 mod engine;
 mod faults;
 mod filter;
+mod fuzz;
 mod language;
 mod replication;
 mod support;

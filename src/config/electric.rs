@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::Deserialize;
 
 use super::{Config, ConfigError, EngineConfig, Environment};
 
@@ -17,13 +18,15 @@ const DEFAULT_PORT: u16 = 3000;
 const DEFAULT_STORAGE_DIR: &str = "./persistent";
 
 /// What [`ElectricConfig::from_environment`] reads.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 16] = [
     "ELECTRIC_CACHE_MAX_AGE",
     "ELECTRIC_CACHE_STALE_AGE",
     "ELECTRIC_DB_POOL_SIZE",
+    "ELECTRIC_ENABLE_INTEGRATION_TESTING",
     "ELECTRIC_INSECURE",
     "ELECTRIC_LISTEN_ON_IPV6",
     "ELECTRIC_LONG_POLL_TIMEOUT",
+    "ELECTRIC_MAX_CONCURRENT_REQUESTS",
     "ELECTRIC_POOLED_DATABASE_URL",
     "ELECTRIC_PORT",
     "ELECTRIC_QUERY_DATABASE_URL",
@@ -100,8 +103,33 @@ fn engine(environment: &Environment) -> Result<EngineConfig, ConfigError> {
     if let Some(age) = read(environment, "ELECTRIC_CACHE_STALE_AGE", "a number of seconds")? {
         engine.cache_stale_age = Duration::from_secs(age);
     }
+    if let Some(allow) = read(environment, "ELECTRIC_ENABLE_INTEGRATION_TESTING", "true or false")? {
+        engine.allow_delete = allow;
+    }
+    if let Some(Limits { initial, existing }) =
+        read(environment, "ELECTRIC_MAX_CONCURRENT_REQUESTS", "JSON like {\"initial\":300,\"existing\":10000}")?
+    {
+        engine.max_initial_requests = initial.unwrap_or(engine.max_initial_requests);
+        engine.max_existing_requests = existing.unwrap_or(engine.max_existing_requests);
+    }
     engine.check()?;
     Ok(engine)
+}
+
+/// `ELECTRIC_MAX_CONCURRENT_REQUESTS`; what it leaves out keeps our default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    initial: Option<usize>,
+    existing: Option<usize>,
+}
+
+impl FromStr for Limits {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(text)
+    }
 }
 
 fn read<T: FromStr>(environment: &Environment, name: &str, expected: &str) -> Result<Option<T>, ConfigError> {

@@ -204,6 +204,7 @@ fn the_engine_takes_the_names_of_the_electric_service() {
         ("ELECTRIC_DB_POOL_SIZE", "3"),
         ("ELECTRIC_REPLICATION_STREAM_ID", "second"),
         ("ELECTRIC_ENABLE_INTEGRATION_TESTING", "true"),
+        ("ELECTRIC_MAX_CONCURRENT_REQUESTS", r#"{"initial":7,"existing":8}"#),
         ("ELECTRIC_MAX_SHAPES", "10"),
     ])
     .expect("settings");
@@ -217,7 +218,11 @@ fn the_engine_takes_the_names_of_the_electric_service() {
     assert_eq!(config.engine.cache_stale_age, Duration::from_secs(6));
     assert_eq!(config.engine.pool_size, 3);
     assert_eq!(config.engine.stream_id, "second");
-    assert_eq!(config.unsupported, ["ELECTRIC_ENABLE_INTEGRATION_TESTING", "ELECTRIC_MAX_SHAPES"]);
+    assert!(config.engine.allow_delete);
+    assert_eq!((config.engine.max_initial_requests, config.engine.max_existing_requests), (7, 8));
+    assert_eq!(config.unsupported, ["ELECTRIC_MAX_SHAPES"]);
+    let partly = electric([("ELECTRIC_SECRET", "s"), ("ELECTRIC_MAX_CONCURRENT_REQUESTS", r#"{"initial":7}"#)]);
+    assert_eq!(partly.expect("settings").engine.max_existing_requests, 30_000);
 }
 
 #[test]
@@ -233,6 +238,17 @@ fn the_engine_refuses_to_guess() {
     let cases = [
         ("ELECTRIC_PORT", "70000", "ELECTRIC_PORT in the environment must be a port"),
         ("ELECTRIC_LONG_POLL_TIMEOUT", "20s", "ELECTRIC_LONG_POLL_TIMEOUT in the environment must be a number of"),
+        (
+            "ELECTRIC_MAX_CONCURRENT_REQUESTS",
+            "300",
+            "ELECTRIC_MAX_CONCURRENT_REQUESTS in the environment must be JSON like {\"initial\":300,\"existing\":10000}",
+        ),
+        (
+            "ELECTRIC_MAX_CONCURRENT_REQUESTS",
+            r#"{"initial":-1}"#,
+            "ELECTRIC_MAX_CONCURRENT_REQUESTS in the environment",
+        ),
+        ("ELECTRIC_ENABLE_INTEGRATION_TESTING", "1", "ELECTRIC_ENABLE_INTEGRATION_TESTING in the environment must be"),
         ("ELECTRIC_INSECURE", "yes", "ELECTRIC_INSECURE in the environment must be true or false"),
     ];
     for (name, value, message) in cases {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
+use super::admission::Permit;
 use super::catalog::{Catalog, Found};
 use super::definition::Selection;
 use super::filter::Filter;
@@ -13,39 +14,49 @@ use super::shape::{Condition, Definition, Shape};
 use super::snapshot::{Failure, take};
 use super::state::State;
 use super::tables::{Table, TableError};
-use crate::shape::{Answer, Invalid, Requested, ShapeRequest, parse_relation};
+use crate::shape::{Answer, Invalid, ShapeRequest, parse_relation};
 
 /// `retry-after` while the engine is not ready, after a failed snapshot, and while the database is away.
-const NOT_READY: Duration = Duration::from_secs(5);
+pub const NOT_READY: Duration = Duration::from_secs(5);
 const SNAPSHOT_FAILED: Duration = Duration::from_secs(10);
 const UNREACHABLE: Duration = Duration::from_secs(1);
 
 /// Answers a request. Errors are answers too.
-pub async fn answer(state: &Arc<State>, request: &ShapeRequest) -> Answer {
-    match find(state, request).await {
+pub async fn answer(state: &Arc<State>, request: &ShapeRequest, permit: &mut Permit) -> Answer {
+    if request.subset.is_some() {
+        return refused(&Invalid::unsupported("subset"));
+    }
+    match find(state, request, permit).await {
         Ok(shape) => read::answer(state, request, shape).await,
         Err(refusal) => refusal,
     }
 }
 
 /// The shape that a request may read.
-async fn find(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Shape>, Answer> {
-    let catalog = state.ready().await.map_err(|reason| Answer::unavailable(reason, NOT_READY, false))?;
+async fn find(state: &Arc<State>, request: &ShapeRequest, permit: &mut Permit) -> Result<Arc<Shape>, Answer> {
+    let catalog = state.ready().await?;
     let definition = define(state, request).await?;
     let shape = match catalog.find(&definition) {
         Some(shape) => shape,
         None => create(state, catalog, request).await?,
     };
-    match (&request.offset, &request.handle) {
-        (Requested::After(_), Some(handle)) if *handle != shape.handle => {
-            Err(Answer::must_refetch(Some(&shape.handle)))
+    if permit.is_initial() {
+        // Until then it is the initial requests that Postgres is asked for.
+        tokio::select! {
+            biased;
+            () = shape.snapshot.begun() => {}
+            () = state.end_readers.cancelled() => {}
         }
+        permit.exchange()?;
+    }
+    match request.resumes() {
+        Some(handle) if *handle != shape.handle => Err(Answer::must_refetch(Some(&shape.handle))),
         _ => Ok(shape),
     }
 }
 
 /// What a request asks for, by what is known of the table.
-async fn define(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Definition>, Answer> {
+pub async fn define(state: &Arc<State>, request: &ShapeRequest) -> Result<Arc<Definition>, Answer> {
     let name = parse_relation(&request.table).map_err(|text| refused(&Invalid::one("table", text)))?;
     let table = state.table(&name).await.map_err(|error| no_table(&error))?;
     let table = table.ok_or_else(|| refused(&Invalid::unknown_table(&name)))?;
@@ -69,7 +80,7 @@ fn definition(state: &State, request: &ShapeRequest, table: Arc<Table>) -> Resul
         }
     };
     let gone = || Invalid::one("columns", "a column of the table is gone");
-    Definition::new(table, condition, selection, request.replica).ok_or_else(gone)
+    Definition::new(table, condition, selection, request.replica, request.log).ok_or_else(gone)
 }
 
 /// The stream does not tell the values of generated columns, so a condition on one cannot be followed.
@@ -108,7 +119,7 @@ async fn make(state: Arc<State>, catalog: Arc<Catalog>, shape: Arc<Shape>) {
     }
 }
 
-fn refused(invalid: &Invalid) -> Answer {
+pub fn refused(invalid: &Invalid) -> Answer {
     Answer::invalid(invalid)
 }
 

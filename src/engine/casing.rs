@@ -9,10 +9,10 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-/// Which letters of a column's strings have two cases.
+/// Which letters of a column's strings have two cases; of a type without a collation, which letters of its text have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Casing {
-    /// Those of ASCII: the collation is C, or the type has none.
+    /// Those of ASCII: the collation is C.
     #[default]
     Ascii,
     /// The collation is the database's own, and maps characters as [`lower`] and [`upper`] do.
@@ -98,8 +98,8 @@ pub fn query() -> String {
     }
     // The characters are made one by one behind the test of the encoding: others cannot hold them.
     format!(
-        "CASE WHEN a.attcollation = 0 OR l.collprovider = 'c' AND l.collctype IN ('C', 'POSIX') THEN 'ascii'
-              WHEN a.attcollation <> 'pg_catalog.\"default\"'::regcollation OR getdatabaseencoding() <> 'UTF8' THEN 'other'
+        "CASE WHEN l.collprovider = 'c' AND l.collctype IN ('C', 'POSIX') THEN 'ascii'
+              WHEN a.attcollation NOT IN (0, 'pg_catalog.\"default\"'::regcollation) OR getdatabaseencoding() <> 'UTF8' THEN 'other'
               ELSE (SELECT CASE WHEN bool_and(lower(chr(c)) = chr(lo) AND upper(chr(c)) = chr(up)) THEN 'unicode'
                                 WHEN bool_and(c < 128 OR lower(chr(c)) = chr(c) AND upper(chr(c)) = chr(c)) THEN 'ascii'
                                 ELSE 'other' END
@@ -109,7 +109,7 @@ pub fn query() -> String {
 
 /// Letters on which languages and libraries differ, and one of every few of the others.
 fn sample_letters() -> impl Iterator<Item = char> {
-    let special = "iIİıßŉǰΐΣσςǅǆΰևẞẖﬀﬁᾳᾼᾀᾈΩKÅſ\u{345}ⅷⓐ".chars();
+    let special = "iIİıßŉǰΐΣσςǅǆΰևẞẖﬀﬁᾳᾼᾀᾈΩKÅſⅷⓐ".chars();
     let all = KNOWN.iter().flat_map(|(first, last)| *first..=*last).filter(|character| has_other_case(*character));
     special.chain(all.step_by(13))
 }

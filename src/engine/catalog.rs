@@ -49,6 +49,11 @@ impl Catalog {
         self.state.lock().by_identity.get(definition.identity()).filter(|shape| !shape.log.has_ended()).cloned()
     }
 
+    /// The live shape of this handle, if there is one.
+    pub fn find_by_handle(&self, handle: &Handle) -> Option<Arc<Shape>> {
+        self.state.lock().by_handle.get(handle).filter(|shape| !shape.log.has_ended()).cloned()
+    }
+
     /// The live shape of a definition, made if there is none.
     pub fn find_or_create(&self, definition: &Definition) -> Found {
         let identity = definition.identity();

@@ -6,7 +6,7 @@ use quick_cache::sync::Cache;
 
 use super::shape::Definition;
 use super::tables::Table;
-use crate::shape::{Replica, ShapeRequest};
+use crate::shape::{LogMode, Replica, ShapeRequest};
 
 /// Definitions kept; one costs about 1 KB.
 const MOST: usize = 10_000;
@@ -20,6 +20,7 @@ struct Asked {
     filter: Option<String>,
     params: Vec<String>,
     replica: Replica,
+    log: LogMode,
 }
 
 /// A bounded cache from requests to definitions.
@@ -54,5 +55,6 @@ fn asked(request: &ShapeRequest) -> Asked {
         filter: request.filter.clone(),
         params: request.params.clone(),
         replica: request.replica,
+        log: request.log,
     }
 }

@@ -9,12 +9,14 @@
 //!                         └─ new ─► snapshot ─► collector (where the stream takes over)
 //! ```
 
+mod admission;
 mod answer;
 pub mod casing;
 mod catalog;
 mod collector;
 pub mod definition;
 mod definitions;
+mod delete;
 mod entry;
 mod events;
 pub mod filter;
@@ -40,12 +42,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::EngineConfig;
 use crate::postgres::Postgres;
-use crate::shape::{Answer, Health, ShapeRequest};
+use crate::shape::{Admission, Answer, Deletion, Handle, Health, ShapeRequest};
 use collector::Collector;
 use session::Sessions;
 use shape::Files;
 use state::State;
 
+pub use admission::Permit;
 pub use session::EngineError;
 
 /// A running engine. Clones are the same engine.
@@ -91,9 +94,44 @@ impl Engine {
         Ok((Self { state: Arc::clone(&state) }, Running { state, stop, sessions }))
     }
 
+    /// An engine that nothing runs: every request finds it starting, for a millisecond.
+    #[cfg(test)]
+    pub fn idle(limits: [usize; 2], allow_delete: bool) -> Self {
+        let mut config = crate::config::Config::load(None, &Default::default()).expect("the defaults").engine;
+        [config.max_initial_requests, config.max_existing_requests] = limits;
+        (config.allow_delete, config.ready_timeout) = (allow_delete, Duration::from_millis(1));
+        let nowhere = Postgres::from_url("postgresql://nobody@127.0.0.1:1/none").expect("a valid address");
+        let (collector, _) = Collector::new();
+        Self { state: Arc::new(State::new(&config, nowhere, collector).expect("settings that fit together")) }
+    }
+
+    /// A place among the requests that are answered, for one that gives this handle.
+    ///
+    /// # Errors
+    /// The answer to a request that is one too many.
+    pub fn admit(&self, handle: Option<&Handle>) -> Result<Permit, Answer> {
+        let known = handle
+            .is_some_and(|handle| self.state.catalog().is_some_and(|catalog| catalog.find_by_handle(handle).is_some()));
+        self.state.admissions.admit(if known { Admission::Existing } else { Admission::Initial })
+    }
+
     /// The answer to a shape request; of a live one, once there is something to say.
-    pub async fn answer(&self, request: ShapeRequest) -> Answer {
-        answer::answer(&self.state, &request).await
+    pub async fn answer(&self, request: &ShapeRequest, permit: &mut Permit) -> Answer {
+        answer::answer(&self.state, request, permit).await
+    }
+
+    /// Whether shapes may be deleted, and can be just now.
+    ///
+    /// # Errors
+    /// The answer, if not.
+    pub async fn may_delete(&self) -> Result<(), Answer> {
+        self.state.active().await?;
+        if self.state.allow_delete { Ok(()) } else { Err(Answer::delete_not_allowed()) }
+    }
+
+    /// Ends a shape.
+    pub async fn delete(&self, deletion: Deletion) -> Answer {
+        delete::delete(&self.state, &deletion).await
     }
 
     /// Whether shapes are served and follow Postgres.

@@ -30,7 +30,8 @@ const CATCHING_UP: Duration = Duration::from_secs(1);
 pub async fn answer(state: &Arc<State>, request: &ShapeRequest, shape: Arc<Shape>) -> Answer {
     let after = match request.offset {
         Requested::After(offset) => offset,
-        Requested::Start | Requested::Now => return start(state, request, &shape).await,
+        Requested::Start => return start(state, request, &shape).await,
+        Requested::Now => return now(state, request, &shape).await,
     };
     if after.is_in_snapshot() && after != Offset::SNAPSHOT_END {
         match unless_stopping(state, shape.snapshot.chunk(after.op + 1)).await {
@@ -65,6 +66,26 @@ async fn start(state: &Arc<State>, request: &ShapeRequest, shape: &Arc<Shape>) -
         Ok(Chunk::Bytes { start, end }) => chunk(state, request, shape, Offset::chunk(0), start, end).await,
         Ok(Chunk::Beyond) => Answer::server_error("Unable to retrieve shape log: the snapshot is empty"),
         Err(failure) => no_snapshot(failure),
+    }
+}
+
+/// `offset=now`: where the log ends, and none of it.
+async fn now(state: &Arc<State>, request: &ShapeRequest, shape: &Arc<Shape>) -> Answer {
+    if let Err(failure) = unless_stopping(state, shape.snapshot.whole()).await {
+        return no_snapshot(failure);
+    }
+    loop {
+        let (processed, changed) = (state.processed(), shape.log.changed());
+        let end = shape.log.last();
+        match shape.log.read_after(end) {
+            Read::Ended => return ended(state, shape),
+            Read::Ending => changed.await,
+            _ => {
+                let schema = schema(request, shape);
+                let position = Position { end, up_to_date: true, no_change: true };
+                return head(state, request, shape, &schema, position).answer(Body::Full(alone(processed)));
+            }
+        }
     }
 }
 

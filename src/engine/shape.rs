@@ -12,7 +12,7 @@ use super::filter::Filter;
 use super::log::Log;
 use super::snapshot::Snapshot;
 use super::tables::Table;
-use crate::shape::{Handle, Replica};
+use crate::shape::{Handle, LogMode, Replica};
 
 /// What a shape shows: one table, a condition, columns, and how much of old rows.
 #[derive(Debug, Clone)]
@@ -23,6 +23,7 @@ pub struct Definition {
     /// Positions of the selected columns in the table, in order of name.
     pub columns: Vec<usize>,
     pub replica: Replica,
+    pub log: LogMode,
     identity: Arc<str>,
 }
 
@@ -41,6 +42,9 @@ pub struct Stored {
     pub condition: Option<(String, Vec<String>)>,
     pub selection: Selection,
     pub full_replica: bool,
+    /// Absent in catalogues of versions that knew full logs only.
+    #[serde(default)]
+    pub changes_only: bool,
 }
 
 impl Definition {
@@ -50,12 +54,13 @@ impl Definition {
         condition: Option<Condition>,
         selection: Selection,
         replica: Replica,
+        log: LogMode,
     ) -> Option<Self> {
         let columns = selection.positions(&table)?;
         let key: Vec<&str> = table.key.iter().map(|at| table.columns[*at].name.as_str()).collect();
         let filter = condition.as_ref().map(|condition| condition.filter.sql());
-        let identity = format!("{:?}", (table.oid, &table.name, key, filter, &selection, replica));
-        Some(Self { columns, identity: identity.into(), table, condition, selection, replica })
+        let identity = format!("{:?}", (table.oid, &table.name, key, filter, &selection, replica, log));
+        Some(Self { columns, identity: identity.into(), table, condition, selection, replica, log })
     }
 
     /// Two definitions are the same shape if and only if these texts are equal (protocol, 7.1).
@@ -98,6 +103,7 @@ impl Definition {
             condition: self.condition.as_ref().map(|condition| (condition.text.clone(), condition.params.clone())),
             selection: self.selection.clone(),
             full_replica: self.replica == Replica::Full,
+            changes_only: self.log == LogMode::ChangesOnly,
         }
     }
 }
@@ -115,12 +121,13 @@ impl Stored {
             }
         };
         let replica = if self.full_replica { Replica::Full } else { Replica::Default };
+        let log = if self.changes_only { LogMode::ChangesOnly } else { LogMode::Full };
         let known = tables.iter().find(|table| ***table == self.table).cloned();
         let table = known.unwrap_or_else(|| {
             tables.push(Arc::new(self.table));
             Arc::clone(&tables[tables.len() - 1])
         });
-        Definition::new(table, condition, self.selection, replica)
+        Definition::new(table, condition, self.selection, replica, log)
     }
 }
 

@@ -11,6 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Admissions;
+use super::answer::NOT_READY;
 use super::catalog::Catalog;
 use super::collector::Collector;
 use super::definitions::Definitions;
@@ -23,7 +25,7 @@ use super::snapshot::Context;
 use super::tables::{self, Table, TableError};
 use crate::config::EngineConfig;
 use crate::postgres::Postgres;
-use crate::shape::{CachePolicy, Health, Lsn, TableName};
+use crate::shape::{Answer, CachePolicy, Health, Lsn, TableName};
 
 /// Where the engine stands with Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,9 @@ pub struct State {
     pub ready_timeout: Duration,
     pub chunk_bytes: u64,
     pub memory_bytes: u64,
+    pub admissions: Arc<Admissions>,
+    /// Whether DELETE ends shapes.
+    pub allow_delete: bool,
     /// Everything before this position is in the logs.
     pub processed: Arc<AtomicU64>,
     /// Cancelled when live answers are to end.
@@ -86,6 +91,8 @@ impl State {
             ready_timeout: config.ready_timeout,
             chunk_bytes: config.chunk_bytes,
             memory_bytes: config.memory_bytes,
+            admissions: Admissions::new(config.max_initial_requests, config.max_existing_requests),
+            allow_delete: config.allow_delete,
             processed: Arc::default(),
             end_readers: CancellationToken::new(),
             phase: watch::Sender::new(Phase::Starting),
@@ -131,19 +138,28 @@ impl State {
         self.phase.send_replace(Phase::Active);
     }
 
-    /// The shapes, once there are any to be asked for, or `Err` with the reason why not.
+    /// The shapes, once there are any to be asked for, or `Err` with the answer to
+    /// who asks.
     ///
     /// Waits for the first session, at most [`State::ready_timeout`].
-    pub async fn ready(&self) -> Result<&Arc<Catalog>, &'static str> {
+    pub async fn ready(&self) -> Result<&Arc<Catalog>, Answer> {
+        self.once(|phase| *phase == Phase::Active || (*phase == Phase::Starting && self.catalog.get().is_some())).await
+    }
+
+    /// The same, but only while the stream is followed.
+    pub async fn active(&self) -> Result<&Arc<Catalog>, Answer> {
+        self.once(|phase| *phase == Phase::Active).await
+    }
+
+    async fn once(&self, usable: impl FnMut(&Phase) -> bool) -> Result<&Arc<Catalog>, Answer> {
         let mut phase = self.phase.subscribe();
-        let usable =
-            |phase: &Phase| *phase == Phase::Active || (*phase == Phase::Starting && self.catalog.get().is_some());
         let waited = tokio::time::timeout(self.ready_timeout, phase.wait_for(usable)).await;
-        match (waited, self.catalog.get()) {
-            (Ok(Ok(_)), Some(catalog)) => Ok(catalog),
-            _ if self.health() == Health::Waiting => Err("Timeout waiting for Postgres lock acquisition"),
-            _ => Err("Timeout waiting for replication client to be ready"),
-        }
+        let reason = match (waited, self.catalog.get()) {
+            (Ok(Ok(_)), Some(catalog)) => return Ok(catalog),
+            _ if self.health() == Health::Waiting => "Timeout waiting for Postgres lock acquisition",
+            _ => "Timeout waiting for replication client to be ready",
+        };
+        Err(Answer::unavailable(reason, NOT_READY, false))
     }
 
     /// The shapes, if the first session has found them.

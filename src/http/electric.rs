@@ -3,7 +3,7 @@
 //! | path | methods |
 //! |---|---|
 //! | `/` | GET, HEAD |
-//! | `/v1/shape` | GET, HEAD, OPTIONS; POST and DELETE are not supported yet |
+//! | `/v1/shape` | GET, HEAD, POST, OPTIONS; DELETE where the configuration allows it |
 //! | `/v1/health` | GET, HEAD |
 //!
 //! Anything else is 404. Slashes are merged and trimmed before routing, and the secret is asked for by the
@@ -14,15 +14,15 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::{Next, NormalizePath, from_fn};
 use actix_web::web::{self, Data};
-use actix_web::{App, Error, HttpResponse};
+use actix_web::{App, Error, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::cors::{self, Origins};
-use super::shape::{AnyShape, Caller, preflight, refuse_method, shape_route};
+use super::shape::{Caller, Tables, shape_methods, shape_route};
 use super::stream;
-use crate::shape::{Answer, Body, DEFAULT_CACHE_CONTROL, Given, Health, Query};
+use crate::shape::{Answer, Body, DEFAULT_CACHE_CONTROL, Deletion, Given, Health, Query};
 use crate::source::Source;
 
 #[cfg(test)]
@@ -49,13 +49,8 @@ pub fn electric_app(
         InitError = (),
     >,
 > {
-    let shape = web::resource("/v1/shape")
-        .wrap(from_fn(ask_secret))
-        .wrap(from_fn(shape_route))
-        .route(web::get().to(follow_any_table))
-        .route(web::head().to(follow_any_table))
-        .route(web::method(Method::OPTIONS).to(preflight))
-        .default_service(web::to(refuse_method));
+    let shape = web::resource("/v1/shape").wrap(from_fn(ask_secret)).wrap(from_fn(shape_route));
+    let shape = shape_methods(shape, Tables::Any).route(web::delete().to(delete_shape));
     App::new()
         .app_data(Data::new(access))
         .app_data(Data::new(Origins::Any))
@@ -72,9 +67,16 @@ fn read_only(path: &str, get: actix_web::Route, head: actix_web::Route) -> actix
     web::resource(path).route(get).route(head).default_service(web::to(not_found))
 }
 
-/// `GET /v1/shape`: a reader asks for a shape of any table.
-async fn follow_any_table(asked: AnyShape, method: Method, source: Data<Source>) -> HttpResponse {
-    stream::respond(&method, source.answer(*asked.0).await)
+/// `DELETE /v1/shape`: a test or an administrator ends a shape.
+async fn delete_shape(request: HttpRequest, source: Data<Source>) -> HttpResponse {
+    let answer = match source.may_delete().await {
+        Err(refusal) => refusal,
+        Ok(()) => match Deletion::parse(request.query_string()) {
+            Ok(deletion) => source.delete(deletion).await,
+            Err(invalid) => Answer::invalid(&invalid),
+        },
+    };
+    stream::respond(request.method(), answer.uncached())
 }
 
 /// `GET /`: for those who only look whether anyone is there.

@@ -1,21 +1,27 @@
-//! `GET /shape` and `GET /v1/shape` on the API: the read path enters here, for the tables of agent state only.
+//! `/shape` and `/v1/shape` on the API: the read path enters here, for the tables of agent state only.
 //!
-//! Also what the engine's own port shares with it: how a shape request is read, and the headers that
-//! every answer on a shape route has.
+//! Also what the engine's own port shares with it: how a shape request is admitted, read and answered, and the
+//! headers that every answer on a shape route has.
 
 use std::future::{Ready, ready};
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, ResponseError};
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse};
+use bytes::BytesMut;
+use futures_util::StreamExt;
 
 use super::cors::{self, Origins};
 use super::stream;
-use crate::shape::{Answer, DEFAULT_CACHE_CONTROL, Invalid, MissingOffset, ShapeRequest, TableName, parse_relation};
+use crate::shape::{
+    Answer, BadBody, DEFAULT_CACHE_CONTROL, Given, Handle, Invalid, MAX_BODY_BYTES, MissingOffset, PostBody, Query,
+    ShapeRequest, TableName, parse_relation,
+};
 use crate::source::Source;
 
 #[cfg(test)]
@@ -24,86 +30,124 @@ mod tests;
 /// The tables that may be followed through the API, all in schema `public`.
 pub const AGENT_TABLES: [&str; 5] = ["sessions", "messages", "parts", "snapshot_history", "subtasks"];
 
-/// The shape routes of the API. Needs `Data<Source>` and `Data<Origins>` in the application.
-pub fn api_routes(config: &mut ServiceConfig) {
-    config.service(
-        web::resource(["/shape", "/v1/shape"])
-            .wrap(from_fn(shape_route))
-            .route(web::get().to(follow_agent_table))
-            .route(web::head().to(follow_agent_table))
-            .route(web::method(Method::OPTIONS).to(preflight))
-            .default_service(web::to(refuse_method)),
-    );
+/// How long the body of a POST may take: a request that is being read keeps others out.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A body that is too large is read to its end, so that its sender comes to read the answer; but not further than this.
+const MAX_UNREAD_BYTES: usize = 4 * MAX_BODY_BYTES;
+
+/// What may be asked for on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tables {
+    /// Any table, strictly as the protocol says.
+    Any,
+    /// One of [`AGENT_TABLES`]; without `offset`, from the start.
+    AgentState,
 }
 
-/// `GET /v1/shape`: a reader asks for the rows of one session, or for what is new in them.
-async fn follow_agent_table(asked: AgentShape, method: Method, source: Data<Source>) -> HttpResponse {
-    stream::respond(&method, source.answer(*asked.0).await)
+/// The shape routes of the API. Needs `Data<Source>` and `Data<Origins>` in the application.
+pub fn api_routes(config: &mut ServiceConfig) {
+    let resource = web::resource(["/shape", "/shape/", "/v1/shape", "/v1/shape/"]).wrap(from_fn(shape_route));
+    config.service(shape_methods(resource, Tables::AgentState).route(web::delete().to(refuse_delete)));
+}
+
+/// Adds the methods that every shape route has, and the answer to those that none has.
+pub fn shape_methods<T>(resource: actix_web::Resource<T>, tables: Tables) -> actix_web::Resource<T>
+where
+    T: actix_web::dev::ServiceFactory<ServiceRequest, Config = (), Error = Error, InitError = ()> + 'static,
+{
+    let follow = move |request: HttpRequest, body: Payload, source: Data<Source>| follow(tables, request, body, source);
+    resource
+        .route(web::get().to(follow))
+        .route(web::head().to(follow))
+        .route(web::post().to(follow))
+        .route(web::method(Method::OPTIONS).to(preflight))
+        .default_service(web::to(not_found))
+}
+
+/// `GET`, `HEAD` and `POST /v1/shape`: a reader asks for the rows of a shape, or for what is new in them.
+async fn follow(tables: Tables, request: HttpRequest, body: Payload, source: Data<Source>) -> HttpResponse {
+    let method = request.method().clone();
+    // Nothing below answers a POST with something that a cache may keep.
+    let cached = |answer: Answer| if method == Method::POST { answer.uncached() } else { answer };
+    let mut permit = match source.admit(handle_of(&request).as_ref()) {
+        Ok(permit) => permit,
+        Err(refusal) => return stream::respond(&method, cached(refusal)),
+    };
+    let body = match method {
+        // Boxed: a request that is held must not keep room for what reads a body.
+        Method::POST => Box::pin(read_body(body)).await.map(Some),
+        _ => Ok(None),
+    };
+    let asked = match body {
+        Ok(body) => read_request(tables, &request, body),
+        Err(bad) => return stream::respond(&method, Answer::bad_body(&bad)),
+    };
+    let answer = match asked {
+        // By reference: each layer of futures would keep room for a copy as long as the request is held.
+        Ok(asked) => source.answer(&asked, &mut permit).await,
+        Err(invalid) => Answer::invalid(&invalid),
+    };
+    stream::respond_holding(&method, cached(answer), permit)
+}
+
+/// `DELETE` on the API: a shape there is shared by everybody.
+async fn refuse_delete(method: Method) -> HttpResponse {
+    stream::respond(&method, Answer::delete_not_allowed())
 }
 
 /// `OPTIONS` on a shape route.
-pub async fn preflight(requested: RequestedHeaders) -> HttpResponse {
+async fn preflight(requested: RequestedHeaders) -> HttpResponse {
     cors::preflight(requested.0.as_ref())
 }
 
-/// Any other method on a shape route.
-pub async fn refuse_method(method: Method) -> HttpResponse {
-    let answer = match method {
-        Method::POST | Method::DELETE => Answer::invalid(&Invalid::unsupported("method")).uncached(),
-        _ => Answer::not_found(),
+async fn not_found(method: Method) -> HttpResponse {
+    stream::respond(&method, Answer::not_found())
+}
+
+/// The handle in the URL, which alone decides among whom a request is counted.
+fn handle_of(request: &HttpRequest) -> Option<Handle> {
+    match Query::decode(request.query_string()).ok()?.take("handle")? {
+        Given::Text(handle) => Some(Handle::from(handle.as_str())),
+        _ => None,
+    }
+}
+
+async fn read_body(mut payload: Payload) -> Result<PostBody, BadBody> {
+    let read = async {
+        let (mut body, mut length) = (BytesMut::new(), 0);
+        while let Some(piece) = payload.next().await {
+            let piece = piece.map_err(|_| BadBody::Unreadable)?;
+            length += piece.len();
+            if length <= MAX_BODY_BYTES {
+                body.extend_from_slice(&piece);
+            } else if length <= MAX_UNREAD_BYTES {
+                body = BytesMut::new();
+            } else {
+                break;
+            }
+        }
+        if length > MAX_BODY_BYTES { Err(BadBody::TooLarge) } else { PostBody::read(&body) }
     };
-    stream::respond(&method, answer)
+    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or(Err(BadBody::Unreadable))
 }
 
-/// A request for one of [`AGENT_TABLES`]; without `offset`, from the start.
-struct AgentShape(Box<ShapeRequest>);
-
-/// A request for any table, strictly as the protocol says. Boxed, because each layer of futures that it
-/// passes through would keep room for a copy as long as the request is held.
-pub struct AnyShape(pub Box<ShapeRequest>);
-
-/// A request that is none: a 400 with the reasons.
-#[derive(Debug, thiserror::Error)]
-#[error("invalid shape request: {0:?}")]
-pub struct Refused(Invalid);
-
-impl FromRequest for AgentShape {
-    type Error = Refused;
-    type Future = Ready<Result<Self, Refused>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let read = read_request(request, MissingOffset::Start).and_then(|asked| {
-            check_agent_table(&asked.table)?;
-            Ok(Self(Box::new(asked)))
-        });
-        ready(read.map_err(Refused))
+fn read_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -> Result<Box<ShapeRequest>, Invalid> {
+    let missing_offset = match tables {
+        Tables::Any => MissingOffset::Refuse,
+        Tables::AgentState => MissingOffset::Start,
+    };
+    let query = request.query_string();
+    let asked = match body {
+        Some(body) => ShapeRequest::parse_post(query, body, missing_offset)?,
+        None => {
+            let lines = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|line| line.to_str().ok());
+            ShapeRequest::parse(query, Some(&lines.collect::<Vec<_>>().join(",")), missing_offset)?
+        }
+    };
+    if tables == Tables::AgentState {
+        check_agent_table(&asked.table)?;
     }
-}
-
-impl FromRequest for AnyShape {
-    type Error = Refused;
-    type Future = Ready<Result<Self, Refused>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(read_request(request, MissingOffset::Refuse).map(Box::new).map(Self).map_err(Refused))
-    }
-}
-
-impl ResponseError for Refused {
-    fn status_code(&self) -> StatusCode {
-        StatusCode::BAD_REQUEST
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        // The server itself drops this body where the request was a HEAD.
-        stream::respond(&Method::GET, Answer::invalid(&self.0))
-    }
-}
-
-fn read_request(request: &HttpRequest, missing_offset: MissingOffset) -> Result<ShapeRequest, Invalid> {
-    let lines: Vec<&str> =
-        request.headers().get_all(header::IF_NONE_MATCH).filter_map(|line| line.to_str().ok()).collect();
-    ShapeRequest::parse(request.query_string(), Some(&lines.join(",")), missing_offset)
+    Ok(Box::new(asked))
 }
 
 /// A table outside agent state looks the same as one that does not exist.
@@ -124,7 +168,7 @@ impl FromRequest for RequestedHeaders {
     type Error = std::convert::Infallible;
     type Future = Ready<Result<Self, Self::Error>>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+    fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
         ready(Ok(Self(request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned())))
     }
 }

@@ -13,6 +13,9 @@ use crate::shape::{Answer, Body};
 #[cfg(test)]
 mod tests;
 
+/// A connection copies whatever it is given into its buffer: a reader that takes nothing holds one piece.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// Prints an answer to a request of this method.
 ///
 /// HEAD gets the headers of GET, with the length that the body would have, and the body is dropped unread.
@@ -30,10 +33,16 @@ pub fn respond(method: &Method, answer: Answer) -> HttpResponse {
     response.body(sent_body(method, answer.body))
 }
 
+/// The same, and keeps `held` until the body has been taken by the connection, or given up.
+pub fn respond_holding(method: &Method, answer: Answer, held: impl Unpin + 'static) -> HttpResponse {
+    respond(method, answer).map_body(|_, body| BoxBody::new(Holding { body, _held: held }))
+}
+
 fn sent_body(method: &Method, body: Body) -> BoxBody {
     match body {
         Body::Empty => BoxBody::new(()),
         _ if method == Method::HEAD => BoxBody::new(Unsent(size_of_body(&body))),
+        Body::Full(bytes) if bytes.len() > PIECE_BYTES => BoxBody::new(Pieces { length: bytes.len(), rest: bytes }),
         Body::Full(bytes) => BoxBody::new(bytes),
         Body::Stream(stream) => BoxBody::new(BodyStream::new(stream)),
     }
@@ -59,5 +68,42 @@ impl MessageBody for Unsent {
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         Poll::Ready(None)
+    }
+}
+
+/// A large body, handed over as the connection takes it.
+struct Pieces {
+    length: usize,
+    rest: Bytes,
+}
+
+impl MessageBody for Pieces {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let piece = self.rest.len().min(PIECE_BYTES);
+        Poll::Ready((piece > 0).then(|| Ok(self.rest.split_to(piece))))
+    }
+}
+
+/// A body with something that lives as long as it does.
+struct Holding<T> {
+    body: BoxBody,
+    _held: T,
+}
+
+impl<T: Unpin> MessageBody for Holding<T> {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
     }
 }

@@ -1,9 +1,12 @@
-//! A query string taken apart: form decoding and bracket keys, before any field is looked at.
+//! A query string taken apart: form decoding and bracket keys, before any field is looked at. What a body
+//! adds is laid over it.
 //!
 //! Strict where the protocol leaves room: a malformed escape or text that is not UTF-8 is refused, so
 //! no two spellings of a filter can mean different things to us and to a proxy in front of us.
 
 use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
 
 /// Query strings above this are refused. The HTTP server's own limit on a request's head is the same.
 const MAX_QUERY_BYTES: usize = 128 * 1024;
@@ -12,16 +15,26 @@ const MAX_QUERY_BYTES: usize = 128 * 1024;
 #[derive(Debug, Default)]
 pub struct Query {
     fields: BTreeMap<String, Given>,
+    /// Whether a body asked for a subset, perhaps without saying anything more of it.
+    subset: bool,
 }
 
-/// One parameter's value, as its key's form says.
+/// One parameter's value, as its key's form or its JSON says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Given {
     /// `name=text`; a key without `=` has the empty text.
     Text(String),
+    /// A number of a body, as written there.
+    Number(String),
+    /// A boolean of a body.
+    Boolean(bool),
+    /// `name[]=text`, in the order given, or a body's list of texts.
+    List(Vec<String>),
     /// `name[member]=text`, in the order given.
     Members(Vec<(String, String)>),
-    /// `name[]=` or `name[a][b]=`: forms that no parameter takes.
+    /// An object of a body.
+    Object(Map<String, Value>),
+    /// `name[a][b]=`, or a body's list of anything else: forms that no parameter takes.
     Nested,
 }
 
@@ -56,15 +69,32 @@ impl Query {
         self.fields.remove(name)
     }
 
-    /// Whether any parameter's name starts with `prefix`.
-    pub fn has_prefix(&self, prefix: &str) -> bool {
-        self.fields.keys().any(|name| name.starts_with(prefix))
+    /// Gives a parameter another value, or none.
+    pub fn set(&mut self, name: &str, given: Option<Given>) {
+        match given {
+            Some(given) => self.replace(name, given),
+            None => _ = self.fields.remove(name),
+        }
+    }
+
+    /// Asks for a subset, whatever else is said of it.
+    pub fn ask_for_subset(&mut self) {
+        self.subset = true;
+    }
+
+    /// Whether a subset is asked for, be it by a parameter that no subset has (protocol, 2.14).
+    pub fn wants_subset(&self) -> bool {
+        self.subset || self.fields.keys().any(|name| name.starts_with("subset__"))
     }
 
     fn put(&mut self, key: &str, value: String) {
         match KeyForm::of(key) {
             KeyForm::Plain(name) => self.replace(name, Given::Text(value)),
             KeyForm::Nested(name) => self.replace(name, Given::Nested),
+            KeyForm::Item(name) => match self.fields.get_mut(name) {
+                Some(Given::List(items)) => items.push(value),
+                _ => self.replace(name, Given::List(vec![value])),
+            },
             KeyForm::Member(name, member) => match self.fields.get_mut(name) {
                 Some(Given::Members(members)) => members.push((member.to_owned(), value)),
                 _ => self.replace(name, Given::Members(vec![(member.to_owned(), value)])),
@@ -81,6 +111,7 @@ impl Query {
 enum KeyForm<'a> {
     Plain(&'a str),
     Member(&'a str, &'a str),
+    Item(&'a str),
     Nested(&'a str),
 }
 
@@ -90,7 +121,8 @@ impl<'a> KeyForm<'a> {
         match rest.strip_suffix(']') {
             // Unbalanced brackets are part of a name, and no parameter has such a name.
             None => Self::Plain(key),
-            Some(member) if member.is_empty() || member.contains(['[', ']']) => Self::Nested(name),
+            Some("") => Self::Item(name),
+            Some(member) if member.contains(['[', ']']) => Self::Nested(name),
             Some(member) => Self::Member(name, member),
         }
     }
@@ -149,7 +181,9 @@ mod tests {
             ("a%5B1%5D=x&a[b]=y", members(&[("1", "x"), ("b", "y")])),
             ("a=1&a[1]=x", members(&[("1", "x")])),
             ("a[1]=x&a=1", text("1")),
-            ("a[]=x", Ok(Some(Given::Nested))),
+            ("a[]=x&a[]=y", Ok(Some(Given::List(vec!["x".to_owned(), "y".to_owned()])))),
+            ("a[1]=x&a[]=y", Ok(Some(Given::List(vec!["y".to_owned()])))),
+            ("a[][]=x", Ok(Some(Given::Nested))),
             ("a[1][2]=x", Ok(Some(Given::Nested))),
             ("a[1=x", Ok(None)),
             ("a[1]b=x", Ok(None)),

@@ -3,20 +3,14 @@
 //! Checks run in the protocol's order (2.2). What needs the catalogue stays text here: `table`,
 //! `columns`, `queryable_columns` and `where` are resolved by whoever answers the request.
 
-use std::collections::BTreeMap;
-
-use super::query::{Given, Query};
-use super::{Handle, Offset, Requested, Subset, TableName};
+use super::cast::{Cast, INVALID, numbered};
+use super::{Handle, Invalid, PostBody, Query, Requested, Subset};
 
 #[cfg(test)]
 mod tests;
 
-/// Filter parameters above this number are refused: each becomes part of a parsed condition.
-const MAX_PARAMS: usize = 10_000;
-
 const BLANK: &str = "can't be blank";
-const INVALID: &str = "is invalid";
-const UNSUPPORTED: &str = "is not supported yet";
+const NO_NAMES: &str = "The list of queryable columns must not be empty";
 
 /// One request for a shape's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,80 +82,73 @@ impl ShapeRequest {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] with the first stage of protocol 2.2 that fails, (a) to (f) up to a blank table,
-    /// and then what this server does not support.
+    /// [`Invalid`] with the first stage of protocol 2.2 that fails: (a) to (f) up to the numbers of the
+    /// parameters, then (g).
     pub fn parse(query: &str, if_none_match: Option<&str>, missing_offset: MissingOffset) -> Result<Self, Invalid> {
-        let query = Query::decode(query).map_err(|malformed| Invalid::one("query", malformed.to_string()))?;
-        let fields = Fields::cast(query, missing_offset)?;
+        let mut request = Self::read(decode(query)?, missing_offset)?;
+        request.if_none_match = if_none_match.map(entity_tags).unwrap_or_default();
+        Ok(request)
+    }
+
+    /// Reads a query string with a body laid over it. Conditions mean nothing to a POST.
+    ///
+    /// # Errors
+    ///
+    /// As [`ShapeRequest::parse`].
+    pub fn parse_post(query: &str, body: PostBody, missing_offset: MissingOffset) -> Result<Self, Invalid> {
+        let mut query = decode(query)?;
+        body.merge_into(&mut query)?;
+        Self::read(query, missing_offset)
+    }
+
+    fn read(query: Query, missing_offset: MissingOffset) -> Result<Self, Invalid> {
+        let (fields, rest) = Fields::cast(query, missing_offset)?;
         let offset = Requested::parse(&fields.offset).ok_or_else(|| Invalid::one("offset", "has invalid format"))?;
         fields.check_handle(offset)?;
         let live = fields.live(offset)?;
-        let table = fields.table.clone().ok_or_else(|| Invalid::one("table", BLANK))?;
-        // The protocol ignores parameters that no filter can refer to.
-        let params = if fields.filter.is_some() { numbered(&fields.params)? } else { Vec::new() };
-        fields.refuse_unsupported(offset)?;
-        Ok(Self {
-            table,
-            offset,
-            handle: fields.handle.as_deref().map(Handle::from),
-            live,
-            cursor: fields.cursor,
-            columns: fields.columns,
-            queryable_columns: fields.queryable_columns,
-            filter: fields.filter,
-            params,
-            replica: fields.replica,
-            log: LogMode::Full,
-            subset: None,
-            if_none_match: if_none_match.map(entity_tags).unwrap_or_default(),
-        })
+        let request = fields.request(offset, live)?;
+        Ok(Self { subset: Subset::take(rest)?, ..request })
     }
 
-    /// The handle and position that a reader goes on from; `None` if it starts over.
-    pub fn resumes(&self) -> Option<(&Handle, Offset)> {
+    /// The handle of the shape that a reader goes on with; `None` if it starts over.
+    pub fn resumes(&self) -> Option<&Handle> {
         match self.offset {
-            Requested::After(offset) => self.handle.as_ref().map(|handle| (handle, offset)),
+            Requested::After(_) => self.handle.as_ref(),
             Requested::Start | Requested::Now => None,
         }
     }
 }
 
-/// Why a request was refused: texts by field, as the client reads them in a 400.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Invalid {
-    errors: BTreeMap<&'static str, Vec<String>>,
+/// Which shape a DELETE means: by its definition, its handle, or both; at least one (protocol, 7.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// A request from the start, for the shape of this definition.
+    pub definition: Option<Box<ShapeRequest>>,
+    pub handle: Option<Handle>,
 }
 
-impl Invalid {
-    /// One reason for one field.
-    pub fn one(field: &'static str, text: impl Into<String>) -> Self {
-        let mut invalid = Self::default();
-        invalid.add(field, text);
-        invalid
-    }
-
-    /// A table that is not there, or that the caller cannot be told of.
-    pub fn unknown_table(name: &TableName) -> Self {
-        let text = format!(
-            "Table {} does not exist. If the table name contains capitals or special characters you must quote it.",
-            name.quoted()
-        );
-        Self::one("table", text)
-    }
-
-    /// A part of the protocol that this server does not have.
-    pub fn unsupported(field: &'static str) -> Self {
-        Self::one(field, UNSUPPORTED)
-    }
-
-    /// Adds a reason to those there are.
-    pub fn add(&mut self, field: &'static str, text: impl Into<String>) {
-        self.errors.entry(field).or_default().push(text.into());
-    }
-
-    /// The texts by field.
-    pub fn errors(&self) -> &BTreeMap<&'static str, Vec<String>> {
-        &self.errors
+impl Deletion {
+    /// Reads a query string; a DELETE has no body. What only reading needs must be of its type, and means nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], in the order of [`ShapeRequest::parse`].
+    pub fn parse(query: &str) -> Result<Self, Invalid> {
+        let mut cast = Cast::new(decode(query)?);
+        cast.position("offset");
+        cast.boolean("live", "live");
+        cast.boolean("live_sse", "live_sse");
+        cast.boolean("experimental_live_sse", "live_sse");
+        if !cast.invalid.is_empty() {
+            return Err(cast.invalid);
+        }
+        let (fields, _) = Fields::cast(cast.query, MissingOffset::Start)?;
+        let handle = fields.handle.as_deref().map(Handle::from);
+        if fields.table.is_none() {
+            let missing = || Invalid::one("handle", "can't be blank when shape definition is missing");
+            return Ok(Self { definition: None, handle: Some(handle.ok_or_else(missing)?) });
+        }
+        Ok(Self { definition: Some(Box::new(fields.request(Requested::Start, Live::No)?)), handle })
     }
 }
 
@@ -178,32 +165,34 @@ struct Fields {
     filter: Option<String>,
     params: Vec<(String, String)>,
     replica: Replica,
-    changes_only: bool,
+    log: LogMode,
     subset: bool,
 }
 
 impl Fields {
-    /// Casts all fields; their errors are reported together.
-    fn cast(query: Query, missing_offset: MissingOffset) -> Result<Self, Invalid> {
-        let mut cast = Cast { query, invalid: Invalid::default() };
+    /// Casts all fields but a subset's, which are left; their errors are reported together.
+    fn cast(query: Query, missing_offset: MissingOffset) -> Result<(Self, Query), Invalid> {
+        let subset = query.wants_subset();
+        let mut cast = Cast::new(query);
         let fields = Self {
             table: cast.text("table"),
-            offset: cast.offset(missing_offset),
+            offset: offset(&mut cast, missing_offset),
             handle: cast.text("handle"),
             live: cast.flag("live").unwrap_or(false),
-            live_sse: cast.live_sse(),
+            live_sse: live_sse(&mut cast),
             cursor: cast.cursor(),
-            columns: cast.text("columns"),
-            queryable_columns: cast.text("queryable_columns"),
+            columns: cast.names("columns", INVALID),
+            queryable_columns: cast.names("queryable_columns", NO_NAMES),
             filter: cast.text("where"),
             params: cast.params(),
             replica: cast.one_of("replica", [("default", Replica::Default), ("full", Replica::Full)]),
-            changes_only: cast.one_of("log", [("full", false), ("changes_only", true)]),
-            subset: cast.query.has_prefix("subset__"),
+            log: cast.one_of("log", [("full", LogMode::Full), ("changes_only", LogMode::ChangesOnly)]),
+            subset,
         };
+
         // A hint for storage that changes no answer: checked and ignored.
         cast.boolean("experimental_compaction", "experimental_compaction");
-        if cast.invalid.errors.is_empty() { Ok(fields) } else { Err(cast.invalid) }
+        if cast.invalid.is_empty() { Ok((fields, cast.query)) } else { Err(cast.invalid) }
     }
 
     /// Stage (c).
@@ -214,139 +203,67 @@ impl Fields {
         }
     }
 
+    /// The request that these fields make, as far as stage (f) can be judged without the catalogue.
+    fn request(self, offset: Requested, live: Live) -> Result<ShapeRequest, Invalid> {
+        let table = self.table.ok_or_else(|| Invalid::one("table", BLANK))?;
+        // The protocol ignores parameters that no filter can refer to.
+        let params = if self.filter.is_some() { numbered(&self.params) } else { Ok(Vec::new()) };
+        let params = params.map_err(|text| Invalid::one("params", text))?;
+        Ok(ShapeRequest {
+            table,
+            offset,
+            handle: self.handle.as_deref().map(Handle::from),
+            live,
+            cursor: self.cursor,
+            columns: self.columns,
+            queryable_columns: self.queryable_columns,
+            filter: self.filter,
+            params,
+            replica: self.replica,
+            log: self.log,
+            subset: None,
+            if_none_match: Vec::new(),
+        })
+    }
+
     /// Stages (d) and (e).
     fn live(&self, offset: Requested) -> Result<Live, Invalid> {
         match (self.live, self.live_sse, offset) {
             (true, _, Requested::Start) => Err(Invalid::one("live", "can't be true when offset == -1")),
             (true, _, Requested::Now) => Err(Invalid::one("live", "can't be true when offset is 'now'")),
+            (_, true, _) if self.subset => Err(Invalid::one("live_sse", "can't be true for a subset")),
             (false, true, _) => Err(Invalid::one("live_sse", "can't be true unless live is also true")),
             (false, false, _) => Ok(Live::No),
             (true, false, Requested::After(_)) => Ok(Live::Poll),
             (true, true, Requested::After(_)) => Ok(Live::Sse),
         }
     }
-
-    fn refuse_unsupported(&self, offset: Requested) -> Result<(), Invalid> {
-        let unsupported = [("log", self.changes_only), ("offset", offset == Requested::Now), ("subset", self.subset)];
-        match unsupported.into_iter().find(|(_, asked)| *asked) {
-            Some((field, _)) => Err(Invalid::unsupported(field)),
-            None => Ok(()),
-        }
-    }
 }
 
-/// Takes fields from the query one by one and collects what is wrong with them.
-struct Cast {
-    query: Query,
-    invalid: Invalid,
-}
-
-impl Cast {
-    /// The text of a field; blank counts as absent. U+0000 exists in no Postgres text.
-    fn text(&mut self, field: &'static str) -> Option<String> {
-        match self.query.take(field)? {
-            Given::Text(text) if text.trim().is_empty() => None,
-            Given::Text(text) if !text.contains('\0') => Some(text),
-            _ => self.refuse(field, INVALID),
-        }
-    }
-
-    /// The text of the offset, which is not yet looked into.
-    fn offset(&mut self, missing: MissingOffset) -> String {
-        match (self.text("offset"), missing) {
-            (Some(text), _) => text,
-            (None, MissingOffset::Start) => Requested::Start.to_string(),
-            (None, MissingOffset::Refuse) => {
-                if !self.invalid.errors.contains_key("offset") {
-                    self.invalid.add("offset", BLANK);
-                }
-                String::new()
+/// The text of the offset, which is not yet looked into.
+fn offset(cast: &mut Cast, missing: MissingOffset) -> String {
+    match (cast.position("offset"), missing) {
+        (Some(text), _) => text,
+        (None, MissingOffset::Start) => Requested::Start.to_string(),
+        (None, MissingOffset::Refuse) => {
+            if !cast.invalid.blames("offset") {
+                cast.invalid.add("offset", BLANK);
             }
+            String::new()
         }
-    }
-
-    /// A switch that is on by being there: off only if absent, `false` or `0` (protocol, 2.6 and 13.3).
-    fn flag(&mut self, field: &'static str) -> Option<bool> {
-        match self.query.take(field)? {
-            Given::Text(text) => Some(!text.eq_ignore_ascii_case("false") && text != "0"),
-            _ => self.refuse(field, INVALID),
-        }
-    }
-
-    /// A boolean that must look like one; errors go to `reported`.
-    fn boolean(&mut self, field: &'static str, reported: &'static str) -> bool {
-        match self.query.take(field) {
-            None => false,
-            Some(Given::Text(text)) => match text.trim().to_ascii_lowercase().as_str() {
-                "true" | "1" => true,
-                "false" | "0" | "" => false,
-                _ => self.refuse(reported, INVALID).unwrap_or(false),
-            },
-            Some(_) => self.refuse(reported, INVALID).unwrap_or(false),
-        }
-    }
-
-    /// `live_sse`, or in its absence the older name, which clients still send beside it.
-    fn live_sse(&mut self) -> bool {
-        match self.flag("live_sse") {
-            Some(on) => on,
-            None => self.boolean("experimental_live_sse", "live_sse"),
-        }
-    }
-
-    /// Never wrong: what is no number is absent.
-    fn cursor(&mut self) -> Option<u64> {
-        match self.query.take("cursor")? {
-            Given::Text(text) => text.parse().ok(),
-            _ => None,
-        }
-    }
-
-    /// `params[n]=value`, whose keys are looked at only where there is a filter.
-    fn params(&mut self) -> Vec<(String, String)> {
-        match self.query.take("params") {
-            None => Vec::new(),
-            Some(Given::Text(text)) if text.trim().is_empty() => Vec::new(),
-            Some(Given::Members(members)) if members.iter().all(|(_, value)| !value.contains('\0')) => members,
-            Some(_) => self.refuse("params", INVALID).unwrap_or_default(),
-        }
-    }
-
-    /// One of two words, of which the first is the default.
-    fn one_of<T: Copy>(&mut self, field: &'static str, words: [(&str, T); 2]) -> T {
-        let [(_, default), _] = words;
-        let Some(text) = self.text(field) else { return default };
-        match words.into_iter().find(|(word, _)| *word == text) {
-            Some((_, meaning)) => meaning,
-            None => self.refuse(field, INVALID).unwrap_or(default),
-        }
-    }
-
-    fn refuse<T>(&mut self, field: &'static str, text: &str) -> Option<T> {
-        self.invalid.add(field, text);
-        None
     }
 }
 
-/// The values of parameters numbered 1..n without holes, in order (protocol, 2.11).
-fn numbered(members: &[(String, String)]) -> Result<Vec<String>, Invalid> {
-    let mut by_number = BTreeMap::new();
-    for (key, value) in members {
-        let digits = key.strip_prefix(['-', '+']).unwrap_or(key);
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Invalid::one("params", "Parameters can only use numbers as keys"));
-        }
-        // A number that does not fit is as far from a sequence as a negative one.
-        by_number.insert(key.parse::<i64>().unwrap_or(-1), value);
+/// `live_sse`, or in its absence the older name, which clients still send beside it.
+fn live_sse(cast: &mut Cast) -> bool {
+    match cast.flag("live_sse") {
+        Some(on) => on,
+        None => cast.boolean("experimental_live_sse", "live_sse"),
     }
-    if by_number.len() > MAX_PARAMS {
-        return Err(Invalid::one("params", format!("must not be more than {MAX_PARAMS}")));
-    }
-    let sequential = by_number.keys().zip(1_i64..).all(|(number, expected)| *number == expected);
-    if !sequential {
-        return Err(Invalid::one("params", "Parameters must be numbered sequentially, starting from 1"));
-    }
-    Ok(by_number.into_values().cloned().collect())
+}
+
+fn decode(query: &str) -> Result<Query, Invalid> {
+    Query::decode(query).map_err(|malformed| Invalid::one("query", malformed.to_string()))
 }
 
 /// The list of `If-None-Match`; `W/` and `*` mean nothing here and match nothing (protocol, 4.7).

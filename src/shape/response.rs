@@ -3,6 +3,7 @@
 //! Every header of the presence matrix (protocol, 4.1) is set here and nowhere else; headers that do
 //! not depend on the answer (1.2, 1.3) are the HTTP edge's.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -12,7 +13,7 @@ use futures_util::Stream;
 use serde_json::json;
 
 use super::control::MUST_REFETCH;
-use super::{Handle, Invalid, Live, Offset, Requested, ShapeRequest, cursor};
+use super::{BadBody, Handle, Invalid, Live, Offset, Requested, ShapeRequest, cursor};
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ const NO_STORE: &str = "no-store";
 pub const DEFAULT_CACHE_CONTROL: &str = "max-age=0, private, must-revalidate";
 
 /// One answer, ready for the wire.
+#[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     /// Names in lower case; none twice.
@@ -39,6 +41,16 @@ pub enum Body {
     Full(Bytes),
     /// Sent in chunks. After an error nothing more is sent and the connection is cut.
     Stream(Pin<Box<dyn Stream<Item = Result<Bytes, BrokenStream>> + Send>>),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Full(bytes) => f.debug_tuple("Full").field(bytes).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
 }
 
 /// A body cannot be finished: its connection is cut, so that the reader sees a network error and retries.
@@ -98,6 +110,40 @@ impl Answer {
     /// 500: ours to mend. The message must hold nothing that a stranger may not read.
     pub fn server_error(message: &str) -> Self {
         Self::error(500, json!({"message": message}).to_string())
+    }
+
+    /// 400 or 413: the body of a POST cannot be read (protocol, 3.3).
+    pub fn bad_body(bad: &BadBody) -> Self {
+        let status = if *bad == BadBody::TooLarge { 413 } else { 400 };
+        let body = match bad {
+            BadBody::NotJson(details) => json!({"error": bad.to_string(), "details": details}),
+            _ => json!({"error": bad.to_string()}),
+        };
+        let headers = vec![("content-type", JSON.to_owned()), ("cache-control", DEFAULT_CACHE_CONTROL.to_owned())];
+        Self { status, headers, body: Body::Full(body.to_string().into()) }
+    }
+
+    /// 202 to a DELETE: the shape is no more.
+    pub fn deleted() -> Self {
+        let headers = vec![("content-type", JSON.to_owned()), ("electric-has-data", "true".to_owned())];
+        Self { status: 202, headers, body: Body::Empty }.uncached()
+    }
+
+    /// 404 to a DELETE: no shape is named like that.
+    pub fn no_such_shape() -> Self {
+        Self::error(404, json!({"message": "No existing shape found"}).to_string()).uncached()
+    }
+
+    /// 400 to a DELETE whose handle is not that of its definition.
+    pub fn handle_of_another() -> Self {
+        let message = "The specified shape definition and handle do not match. Please ensure the shape definition is \
+                       correct or omit the shape handle from the request to obtain a new one.";
+        Self::error(400, json!({"message": message}).to_string()).uncached()
+    }
+
+    /// 405: this server does not take a DELETE.
+    pub fn delete_not_allowed() -> Self {
+        Self::error(405, json!({"message": "DELETE not allowed"}).to_string()).uncached()
     }
 
     /// 401: the shared secret is missing or wrong.

@@ -14,6 +14,7 @@ const ITEMS: &str = "CREATE TABLE items (id int PRIMARY KEY, value text, grp int
 const GROUPS: &[&[&[(&str, &str)]]] = &[
     &[&[], &[("where", "")], &[("replica", "default")], &[("log", "full")], &[("params[1]", "x")]],
     &[&[("replica", "full")]],
+    &[&[("log", "changes_only")], &[("log", "changes_only"), ("experimental_compaction", "true")]],
     &[&[("columns", "id,value")], &[("columns", "value,id")], &[("columns", "\"id\",VALUE")]],
     &[&[("columns", "id,value,grp")]],
     &[

@@ -1,7 +1,9 @@
 //! The shape engine from outside: the real binary, a real Postgres, and readers that check every message.
 
+mod admission;
 mod changes;
 mod consistency;
+mod deletion;
 mod identity;
 mod large;
 mod live;
@@ -9,6 +11,7 @@ mod promise;
 mod requests;
 mod rotation;
 mod snapshots;
+mod starts;
 mod tables;
 mod tail;
 mod values;

@@ -33,7 +33,11 @@ pub struct Chosen {
 impl Chosen {
     /// `columns` as in CREATE TABLE; each row is a list for VALUES.
     pub async fn new(columns: &str, rows: &[&str]) -> Chosen {
-        let database = Database::fresh().await;
+        Self::of(Database::with_letters_of("C").await, columns, rows).await
+    }
+
+    /// The same in a database of one's own choice.
+    pub async fn of(database: Database, columns: &str, rows: &[&str]) -> Chosen {
         let client = database.connect().await;
         client.batch_execute("SET TimeZone = 'UTC'").await.expect("settings");
         client.batch_execute(SHOWN).await.expect("a function");

@@ -1,390 +1,256 @@
-//! Random conditions over a table with two columns of each type.
+//! Random conditions from the grammar.
+
+use std::collections::HashMap;
 
 use plue_sync::engine::tables::quote_literal;
 
-/// Two columns of each type, `<name>a` and `<name>b`, and the values that they hold.
-pub const TYPES: [(&str, &str, &[&str]); 17] = [
-    ("b", "bool", &["true", "false"]),
-    ("s", "int2", &["0", "1", "-1", "2", "5", "32767", "-32768"]),
-    ("i", "int4", &["0", "1", "-1", "2", "3", "5", "7", "100", "2147483647", "-2147483648"]),
-    ("l", "int8", &["0", "1", "-1", "5", "9007199254740993", "9223372036854775807", "-9223372036854775808"]),
-    (
-        "f",
-        "float4",
-        &["0", "-0", "1", "1.1", "1.5", "-2.5", "0.1", "16777217", "3e38", "1e-45", "NaN", "Infinity", "-Infinity"],
-    ),
-    (
-        "g",
-        "float8",
-        &["0", "-0", "1", "1.1", "1.5", "0.1", "9007199254740993", "1e308", "5e-324", "NaN", "Infinity", "-Infinity"],
-    ),
-    (
-        "n",
-        "numeric",
-        &[
-            "0",
-            "0.00",
-            "1",
-            "1.0",
-            "1.10",
-            "1.1",
-            "-2.5",
-            "0.1",
-            "0.00001",
-            "12345678901234567890123456789012345678901234567890.5",
-            "12345678901234567890123456789012345678901234567890.50001",
-            "NaN",
-            "Infinity",
-            "-Infinity",
-            "9007199254740993",
-        ],
-    ),
-    ("t", "text", TEXTS),
-    ("v", "varchar(30)", TEXTS),
-    ("c", "char(8)", &["", "a", "A", "ab", "ab c", "é", "a_b", "100%", "1", "a\\", "😀"]),
-    ("k", "name", &["", "a", "A", "ab", "a ", "é", "a_b", "100%", "1"]),
-    (
-        "u",
-        "uuid",
-        &[
-            "00000000-0000-0000-0000-000000000000",
-            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
-            "ffffffff-ffff-ffff-ffff-ffffffffffff",
-        ],
-    ),
-    (
-        "d",
-        "date",
-        &[
-            "2024-02-29",
-            "2024-01-01",
-            "2000-01-01",
-            "1999-12-31",
-            "0044-03-15 BC",
-            "0001-01-01 BC",
-            "4714-11-24 BC",
-            "5874897-12-31",
-            "12024-05-06",
-            "infinity",
-            "-infinity",
-        ],
-    ),
-    ("h", "time", &["00:00:00", "24:00:00", "12:34:56", "12:34:56.789", "12:34:56.000001", "23:59:59.999999"]),
-    ("p", "timestamp", MOMENTS),
-    ("z", "timestamptz", MOMENTS),
-    ("e", "mood", &["sad", "ok", "very happy", "it's"]),
-];
-const TEXTS: &[&str] = &[
-    "",
-    " ",
-    "a",
-    "A",
-    "ab",
-    "ab ",
-    " ab",
-    "abc",
-    "b",
-    "é",
-    "e\u{301}",
-    "😀",
-    "a😀b",
-    "it's",
-    "\"q\"",
-    "a\\b",
-    "a\\",
-    "\\",
-    "%",
-    "_",
-    "100%",
-    "a_b",
-    "a%b",
-    "line\nbreak",
-    "1",
-    "1.0",
-    "true",
-    "\u{ffff}",
-    "\u{10000}",
-    "z",
-];
-const MOMENTS: &[&str] = &[
-    "2024-02-29 12:34:56",
-    "2024-01-01 00:00:00",
-    "2024-01-01 00:00:00.000001",
-    "1999-12-31 23:59:59.999999",
-    "0044-03-15 12:00:00 BC",
-    "4714-11-24 00:00:00 BC",
-    "294276-12-31 23:59:59.999999",
-    "12024-05-06 07:08:09.1",
-    "infinity",
-    "-infinity",
-];
-const PATTERNS: &[&str] = &[
-    "%", "_", "a%", "%b", "%a%", "_b", "a_b", "a\\_b", "a\\%b", "100\\%", "__", "%_", "_%", "%%", "", "a\\\\b", "\\\\",
-    "%é%", "_😀_", "%ab", "ab%%_", "%\\\\", "a%b%", "\\a", "%_b", "%c%b",
-];
-const NUMBERS: &[&str] = &[
-    "0",
-    "1",
-    "-1",
-    "2",
-    "3",
-    "5",
-    "7",
-    "- 5",
-    "32767",
-    "32768",
-    "2147483647",
-    "2147483648",
-    "-2147483648",
-    "9223372036854775807",
-    "9223372036854775808",
-    "-9223372036854775808",
-    "1.5",
-    "1.1",
-    "0.1",
-    "1.10",
-    ".5",
-    "2.",
-    "1e3",
-    "1e-5",
-    "-2.5",
-    "9007199254740993",
-    "9007199254740992",
-    "16777217",
-    "12345678901234567890123456789012345678901234567890.5",
+use super::grammar::{RULES, Rule, VARIABLES, WORDS};
+use super::tree::{Part, Tree};
+use super::values::{KINDS, NUMBERS, PATTERNS, REGEXES, SPELLINGS};
+use crate::support::Random;
+
+/// Columns whose names need quotes, or look as if: class and name.
+pub const ODD_NAMES: &[(&str, &str, &str)] = &[
+    ("int4", "int4", "\"Odd \"\"Col\""),
+    ("text", "text", "\"select\""),
+    ("int4", "int4", "käse"),
+    ("bool", "bool", "\"A\""),
 ];
 
-/// SplitMix64: small, and the same on every machine.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
-
-    pub fn one_in(&mut self, limit: usize) -> bool {
-        self.below(limit) == 0
-    }
-
-    pub fn pick<'a, T: ?Sized>(&mut self, list: &[&'a T]) -> &'a T {
-        list[self.below(list.len())]
-    }
-}
-
-/// One condition in two texts: ours with parameters, Postgres' with literals in their places.
-#[derive(Clone, Default)]
-pub struct Text {
-    pub ours: String,
-    pub theirs: String,
-}
-
-impl From<&str> for Text {
-    fn from(both: &str) -> Text {
-        Text { ours: both.into(), theirs: both.into() }
-    }
-}
-
-/// `text!("{} = {}", a, b)`, on both sides.
-macro_rules! text {
-    ($form:literal $(, $part:expr)*) => {
-        joined($form, &[$($part),*])
-    };
-}
-
-fn joined(form: &str, parts: &[Text]) -> Text {
-    let fill = |side: fn(&Text) -> &str| {
-        let mut pieces = form.split("{}");
-        let mut whole = String::from(pieces.next().unwrap_or_default());
-        for (part, piece) in parts.iter().zip(pieces) {
-            whole.push_str(side(part));
-            whole.push_str(piece);
-        }
-        whole
-    };
-    Text { ours: fill(|text| &text.ours), theirs: fill(|text| &text.theirs) }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Family {
-    Number,
-    String,
-    Moment,
-    Of(usize),
-}
+/// A class and the narrower ones whose rules also make it.
+const WITHIN: &[(&str, &[&str])] = &[
+    ("num", &["int"]),
+    ("str", &["text"]),
+    ("int4", &["int"]),
+    ("int8", &["int"]),
+    ("moment", &["date", "timestamp", "timestamptz"]),
+];
 
 pub struct Generator {
     pub random: Random,
-    pub params: Vec<String>,
+    /// The values of each kind that this server takes, in the order of `KINDS`.
+    values: Vec<Vec<&'static str>>,
 }
+
+/// What the variables of one form stand for.
+type Bound = HashMap<String, String>;
 
 impl Generator {
-    /// A condition of at most `2^depth` tests.
-    pub fn condition(&mut self, depth: usize) -> Text {
-        if depth == 0 || self.random.one_in(3) {
-            return self.test();
-        }
-        let (left, right) = (self.condition(depth - 1), self.condition(depth - 1));
-        match self.random.below(9) {
-            0 | 1 => text!("{} AND {}", left, right),
-            2 | 3 => text!("{} OR {}", left, right),
-            4 => text!("NOT {}", left),
-            5 => text!("({}) AND ({})", left, right),
-            6 => text!("(({}) or {})", left, right),
-            7 => text!("NOT ({}) AND {}", left, right),
-            _ => {
-                let test = self.random.pick(&[
-                    "IS TRUE",
-                    "is not true",
-                    "IS FALSE",
-                    "IS NOT FALSE",
-                    "IS UNKNOWN",
-                    "IS NOT UNKNOWN",
-                    "IS NULL",
-                ]);
-                text!("({}) {}", left, Text::from(test))
-            }
-        }
+    pub fn new(random: Random, values: Vec<Vec<&'static str>>) -> Self {
+        Self { random, values }
     }
 
-    fn test(&mut self) -> Text {
-        let family = match self.random.below(8) {
-            0..3 => Family::Number,
-            3 | 4 => Family::String,
-            5 => Family::Moment,
-            _ => Family::Of([0, 11, 13, 16][self.random.below(4)]),
+    /// A condition: half of them around a rule that is chosen evenly, so that none is rare.
+    pub fn condition(&mut self) -> Tree {
+        let depth = [0, 0, 1, 1, 1, 2, 2, 3][self.random.below(8)];
+        if self.random.one_in(2) {
+            return self.by_rule("bool", depth).unwrap_or_else(|| self.leaf("bool"));
+        }
+        let rule = &RULES[self.random.below(RULES.len())];
+        let class = match rule.result {
+            "T" => self.variable("T"),
+            "E[]" => format!("{}[]", self.variable("E")),
+            class => class.to_owned(),
         };
-        let mut left = self.expression(family, 2);
-        if left.ours.starts_with('$') {
-            // IN and BETWEEN use it more than once. A parameter keeps the type of its first use there, a literal does not.
-            left.ours = left.theirs.clone();
+        let tree = self.from(rule, &class, depth);
+        if class == "bool" { tree } else { self.tested(tree, &class) }
+    }
+
+    /// A test of an expression that is no condition yet.
+    fn tested(&mut self, mut tree: Tree, class: &str) -> Tree {
+        tree.wrapped = self.random.one_in(2);
+        let comparison = self.pick_word("cmp");
+        let mut parts = match class {
+            "json" => vec![Part::Tree(tree), Part::Text("::text = ".into())],
+            _ => vec![Part::Tree(tree), Part::Text(format!(" {comparison} "))],
+        };
+        let other = if class == "json" { "text" } else { class };
+        parts.push(Part::Tree(self.leaf(other)));
+        Tree { class: "bool".into(), form: "tested", feature: None, parts, wrapped: false }
+    }
+
+    fn by_rule(&mut self, class: &str, depth: usize) -> Option<Tree> {
+        let within = WITHIN.iter().find(|(wide, _)| *wide == class).map_or(&[][..], |(_, narrow)| narrow);
+        let fits = |rule: &&Rule| {
+            let array = rule.result == "E[]" && class.ends_with("[]");
+            rule.result == class || rule.result == "T" || array || within.contains(&rule.result)
+        };
+        let rules: Vec<&Rule> = RULES.iter().filter(fits).collect();
+        if rules.is_empty() || matches!(class, "composite" | "domain" | "other" | "any" | "array") {
+            return None;
         }
-        match self.random.below(14) {
-            0 => text!("{} {}", left, Text::from(self.random.pick(&["IS NULL", "IS NOT NULL"]))),
-            1 | 2 => {
-                let mut list = self.item(family);
-                for _ in 0..self.random.below(4) {
-                    list = text!("{}, {}", list, self.item(family));
-                }
-                text!("{} {} ({})", left, Text::from(self.random.pick(&["IN", "NOT IN"])), list)
+        let rule = rules[self.random.below(rules.len())];
+        Some(self.from(rule, class, depth))
+    }
+
+    /// An expression of a class, at most `depth` rules deep.
+    fn expression(&mut self, class: &str, depth: usize) -> Tree {
+        if class == "any" && self.random.one_in(4) {
+            let class = self.variable("S");
+            return self.expression(&class, depth);
+        }
+        if class == "array" && depth > 0 && self.random.one_in(3) {
+            let class = format!("{}[]", self.variable("E"));
+            return self.expression(&class, depth);
+        }
+        if depth > 0
+            && !self.random.one_in(3)
+            && let Some(mut tree) = self.by_rule(class, depth - 1)
+        {
+            tree.wrapped = !self.random.one_in(5);
+            return tree;
+        }
+        self.leaf(class)
+    }
+
+    fn from(&mut self, rule: &Rule, class: &str, depth: usize) -> Tree {
+        let mut bound = Bound::new();
+        match rule.result {
+            "T" => drop(bound.insert("T".into(), class.to_owned())),
+            "E[]" => drop(bound.insert("E".into(), class.trim_end_matches("[]").to_owned())),
+            _ => {}
+        }
+        let mut parts = Vec::new();
+        let mut pieces = rule.form.split('{');
+        let style = self.random.below(12);
+        parts.push(Part::Text(self.styled(pieces.next().unwrap_or_default(), style)));
+        for piece in pieces {
+            let (name, text) = piece.split_once('}').expect("a closed brace in a form");
+            parts.push(self.filled(name, depth, &mut bound));
+            parts.push(Part::Text(self.styled(text, style)));
+        }
+        Tree { class: class.to_owned(), form: rule.form, feature: Some(rule.feature), parts, wrapped: false }
+    }
+
+    fn filled(&mut self, name: &str, depth: usize, bound: &mut Bound) -> Part {
+        if let Some(list) = name.strip_prefix('@') {
+            return Part::Text(self.pick_word(list).to_owned());
+        }
+        let (name, no_parameter) = name.strip_suffix('!').map_or((name, false), |name| (name, true));
+        let (name, array) = name.strip_suffix("[]").map_or((name, ""), |name| (name, "[]"));
+        let class = match bound.get(name) {
+            Some(class) => class.clone(),
+            None if VARIABLES.iter().any(|(variable, _)| *variable == name) => {
+                let class = self.variable(name);
+                bound.insert(name.to_owned(), class.clone());
+                class
             }
-            3 => {
-                let (low, high) = (self.expression(family, 1), self.expression(family, 1));
-                text!("{} {} {} AND {}", left, Text::from(self.random.pick(&["BETWEEN", "NOT BETWEEN"])), low, high)
-            }
-            4 => {
-                let right = self.expression(family, 1);
-                let sign = self.random.pick(&["IS DISTINCT FROM", "IS NOT DISTINCT FROM"]);
-                text!("{} {} {}", left, Text::from(sign), right)
-            }
-            5 | 6 if family == Family::String => {
-                let pattern = match self.random.below(4) {
-                    0 => self.expression(family, 1),
-                    1 => {
-                        let pattern = self.random.pick(PATTERNS);
-                        self.parameter(pattern)
-                    }
-                    _ => quoted(self.random.pick(PATTERNS)),
-                };
-                text!("{} {} {}", left, Text::from(self.random.pick(&["LIKE", "NOT LIKE"])), pattern)
-            }
-            _ => {
-                let right = self.expression(family, 2);
-                let sign = self.random.pick(&["=", "=", "<>", "!=", "<", "<=", ">", ">="]);
-                text!("{} {} {}", left, Text::from(sign), right)
-            }
+            None => name.to_owned(),
+        };
+        let mut tree = self.expression(&format!("{class}{array}"), depth);
+        if let ([Part::Parameter(value)], true) = (tree.parts.as_slice(), no_parameter) {
+            tree.parts = vec![Part::Text(quote_literal(value))];
+        }
+        Part::Tree(tree)
+    }
+
+    fn variable(&mut self, name: &str) -> String {
+        let (_, classes) = VARIABLES.iter().find(|(variable, _)| *variable == name).expect("a variable of the grammar");
+        self.random.pick(classes).to_owned()
+    }
+
+    fn pick_word(&mut self, list: &str) -> &'static str {
+        let (_, words) = WORDS.iter().find(|(name, _)| *name == list).unwrap_or_else(|| panic!("no words {list}"));
+        self.random.pick(words)
+    }
+
+    /// The same words written in another way.
+    fn styled(&mut self, text: &str, style: usize) -> String {
+        match style {
+            0 | 1 => text.to_lowercase(),
+            2 => text.replace(' ', "\n "),
+            3 => text.replace(' ', " /* a 'comment */ "),
+            4 => text.replace(' ', "\t -- and (another\n"),
+            _ => text.to_owned(),
         }
     }
 
-    fn item(&mut self, family: Family) -> Text {
-        match self.random.below(8) {
-            0 => "NULL".into(),
-            1 => self.column(family),
-            _ => self.literal(family),
+    pub fn leaf(&mut self, class: &str) -> Tree {
+        match class {
+            "pattern" if !self.random.one_in(5) => self.one_of("pattern", PATTERNS),
+            "pattern" => self.column("str"),
+            "regex" if !self.random.one_in(8) => self.one_of("regex", REGEXES),
+            "regex" => self.column("text"),
+            "any" | "composite" | "domain" | "array" => self.column(class),
+            _ if self.random.one_in(24) => Tree::leaf(class, "literal", Part::Text("NULL".into())),
+            _ if self.random.below(5) < 3 => self.column(class),
+            _ => self.literal(class),
         }
     }
 
-    fn expression(&mut self, family: Family, depth: usize) -> Text {
-        match self.random.below(12) {
-            0..6 => self.column(family),
-            6..9 => self.literal(family),
-            9 if family == Family::String => text!("{}::text", self.any_column()),
-            9 => "NULL".into(),
-            10 if self.random.one_in(3) => {
-                let to =
-                    self.random.pick(&["int4", "int8", "float8", "bool", "text", "numeric", "timestamp", "varchar"]);
-                text!("CAST({} AS {})", self.column(family), Text::from(to))
-            }
-            _ if family == Family::Number && depth > 0 => {
-                let (left, right) = (self.expression(family, depth - 1), self.expression(family, depth - 1));
-                match self.random.below(10) {
-                    0 => text!("- {}", left),
-                    1 => text!("+{}", left),
-                    2 => text!("-({})", left),
-                    3 => text!("({} - {})", left, right),
-                    4 => text!("{} / {}", left, right),
-                    5 | 6 => text!("{} * {}", left, right),
-                    7 => text!("{} - {}", left, right),
-                    _ => text!("{} + {}", left, right),
-                }
-            }
-            _ => self.column(family),
+    fn column(&mut self, class: &str) -> Tree {
+        let fits = |classes: &[&str]| class == "any" || classes.contains(&class);
+        let odd: Vec<_> = ODD_NAMES.iter().filter(|(own, _, _)| fits(&[own])).collect();
+        if !odd.is_empty() && self.random.one_in(24) {
+            let (_, _, name) = odd[self.random.below(odd.len())];
+            return Tree::leaf(class, "column", Part::Text((*name).to_owned()));
         }
+        let kinds: Vec<_> = KINDS.iter().filter(|kind| fits(kind.classes)).collect();
+        let kind = kinds[self.random.below(kinds.len())];
+        let name = format!("{}{}", kind.name, self.random.pick(&["a", "b"]));
+        let name = match self.random.below(24) {
+            0 => format!("\"{name}\""),
+            1 => name.to_uppercase(),
+            _ => name,
+        };
+        Tree::leaf(class, "column", Part::Text(name))
     }
 
-    fn type_of(&mut self, family: Family) -> usize {
-        match family {
-            Family::Number => 1 + self.random.below(6),
-            Family::String => 7 + self.random.below(4),
-            Family::Moment => [12, 14, 15][self.random.below(3)],
-            Family::Of(index) => index,
-        }
+    fn one_of(&mut self, class: &str, texts: &[&'static str]) -> Tree {
+        let text = self.random.pick(texts);
+        let part = if self.random.one_in(4) { Part::Parameter(text.into()) } else { Part::Text(quote_literal(text)) };
+        Tree::leaf(class, "literal", part)
     }
 
-    fn column(&mut self, family: Family) -> Text {
-        let index = self.type_of(family);
-        let name = format!("{}{}", TYPES[index].0, self.random.pick(&["a", "b"]));
-        name.as_str().into()
+    fn literal(&mut self, class: &str) -> Tree {
+        if matches!(class, "num" | "int" | "int4" | "int8" | "numeric" | "float8") && !self.random.one_in(3) {
+            return Tree::leaf(class, "literal", Part::Text(self.random.pick(NUMBERS).to_owned()));
+        }
+        if class == "bool" && !self.random.one_in(3) {
+            return Tree::leaf(class, "literal", Part::Text(self.random.pick(&["true", "FALSE", "True"]).to_owned()));
+        }
+        let fitting: Vec<usize> = (0..KINDS.len()).filter(|at| KINDS[*at].classes.contains(&class)).collect();
+        let at = fitting[self.random.below(fitting.len())];
+        let spellings = SPELLINGS.iter().find(|(name, _)| KINDS[at].classes[0] == *name);
+        let value = match spellings {
+            Some((_, spellings)) if self.random.one_in(4) => self.random.pick(spellings),
+            _ => self.values[at][self.random.below(self.values[at].len())],
+        };
+        self.written(class, value, KINDS[at].sql)
     }
 
-    fn any_column(&mut self) -> Text {
-        let family = Family::Of(self.random.below(TYPES.len()));
-        self.column(family)
-    }
-
-    fn literal(&mut self, family: Family) -> Text {
-        if family == Family::Number && !self.random.one_in(3) {
-            return self.random.pick(NUMBERS).into();
+    /// A value in one of the many ways to write it.
+    fn written(&mut self, class: &str, value: &str, sql: &str) -> Tree {
+        let quoted = quote_literal(value);
+        let named = !sql.contains('[') && !matches!(sql, "mood" | "positive" | "pair");
+        let (feature, text) = match self.random.below(12) {
+            0 => (None, format!("{quoted}::{sql}")),
+            1 if named => (Some("typed literal"), format!("{sql} {quoted}")),
+            2 => (None, format!("CAST({quoted} AS {sql})")),
+            3 | 4 => (Some("parameter"), String::new()),
+            5 => (Some("parameter"), format!("::{sql}")),
+            6 => (None, format!("'{}'", value.replace('\'', "''"))),
+            7 if !value.contains('$') => (Some("dollar string"), format!("$tag${value}$tag$")),
+            8 => (Some("unicode string"), format!("U&'{}'", unicode_escaped(value))),
+            9 => (Some("escape string"), format!("E'{}'", escaped(value))),
+            _ => (None, quoted),
+        };
+        let mut tree = Tree::leaf(class, "literal", Part::Text(text));
+        tree.feature = feature;
+        if feature == Some("parameter") {
+            tree.parts.insert(0, Part::Parameter(value.to_owned()));
+            // Without its cast it is one that some places do not take.
+            tree.parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
         }
-        if family == Family::Of(0) && !self.random.one_in(3) {
-            return self.random.pick(&["true", "FALSE", "'yes'", "' of'", "'1'"]).into();
-        }
-        let (_, type_name, values) = TYPES[self.type_of(family)];
-        let value = self.random.pick(values);
-        match self.random.below(5) {
-            0 if !type_name.contains('(') && !matches!(type_name, "name" | "mood") => {
-                text!("{}::{}", quoted(value), Text::from(type_name))
-            }
-            1 if matches!(type_name, "date" | "time" | "timestamp" | "timestamptz") => {
-                text!("{} {}", Text::from(type_name), quoted(value))
-            }
-            2 => self.parameter(value),
-            3 if self.random.one_in(2) => format!("'{}'", value.replace('\'', "''")).as_str().into(),
-            3 if !value.contains('$') => text!("$tag${}$tag$", Text::from(value)),
-            _ => quoted(value),
-        }
-    }
-
-    fn parameter(&mut self, value: &str) -> Text {
-        self.params.push(value.into());
-        Text { ours: format!("${}", self.params.len()), theirs: quote_literal(value) }
+        tree
     }
 }
 
-/// With `E'..'` where there are backslashes.
-fn quoted(value: &str) -> Text {
-    quote_literal(value).as_str().into()
+fn unicode_escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('\'', "''").replace('é', "\\00e9").replace('😀', "\\+01F600")
+}
+
+fn escaped(value: &str) -> String {
+    let escaped = value.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\t', "\\x09");
+    escaped.replace('é', "\\u00e9").replace('😀', "\\U0001F600").replace('1', "\\061")
 }

@@ -3,6 +3,7 @@
 pub mod array;
 pub mod compare;
 pub mod convert;
+pub mod escape;
 pub mod json;
 pub mod moment;
 pub mod number;
@@ -15,6 +16,7 @@ use super::catalog::Rows;
 pub fn add(rows: &mut Rows) {
     array::add(rows);
     compare::add(rows);
+    escape::add(rows);
     json::add(rows);
     moment::add(rows);
     number::add(rows);

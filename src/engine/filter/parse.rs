@@ -31,6 +31,8 @@ pub struct Tokens {
     list: Vec<Token>,
     /// Where each begins, in characters; one more for the end.
     starts: Vec<usize>,
+    /// Each BETWEEN that has SYMMETRIC behind it, which is no token of its own here.
+    symmetric: Vec<usize>,
 }
 
 impl Tokens {
@@ -55,12 +57,37 @@ impl Tokens {
         self.offset(found.unwrap_or(end))
     }
 
+    /// Whether the BETWEEN behind the node `value` is a BETWEEN SYMMETRIC.
+    pub fn is_symmetric(&self, value: &Expr) -> bool {
+        let end = index_of(value.span().end) + 1;
+        let between = (end..self.list.len()).find(|index| self.list.get(*index).is_some_and(is_between));
+        between.is_some_and(|index| self.symmetric.contains(&index))
+    }
+
     /// Where the nearest of `wanted` before the node `operand` begins.
     pub fn before(&self, operand: &Expr, wanted: impl Fn(&Token) -> bool) -> usize {
         let first = self.first(operand);
         let found = (0..first).rev().find(|index| self.list.get(*index).is_some_and(&wanted));
         self.offset(found.unwrap_or(first))
     }
+}
+
+impl Tokens {
+    /// Notes a SYMMETRIC behind BETWEEN, which sqlparser does not know; ASYMMETRIC says nothing new.
+    fn takes_symmetry(&mut self, token: &Token) -> bool {
+        let Token::Word(word) = token else { return false };
+        if word.quote_style.is_some() || !self.list.last().is_some_and(is_between) {
+            return false;
+        }
+        if word.keyword == Keyword::SYMMETRIC {
+            self.symmetric.push(self.list.len() - 1);
+        }
+        matches!(word.keyword, Keyword::SYMMETRIC | Keyword::ASYMMETRIC)
+    }
+}
+
+fn is_between(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.keyword == Keyword::BETWEEN && word.quote_style.is_none())
 }
 
 fn index_of(location: Location) -> usize {
@@ -134,7 +161,7 @@ impl Source {
 
     fn tokens(&self) -> Result<Tokens, FilterError> {
         let text: String = self.characters.iter().collect();
-        let mut tokens = Tokens { list: Vec::new(), starts: Vec::new() };
+        let mut tokens = Tokens { list: Vec::new(), starts: Vec::new(), symmetric: Vec::new() };
         let all = Tokenizer::new(&PostgreSqlDialect {}, &text).tokenize_with_location().map_err(|error| {
             let offset = self.offset(error.location);
             error_at(offset + PREFIX, error.message)
@@ -151,6 +178,9 @@ impl Source {
                 return Err(self.error_near(start, end));
             }
             before = before.then(&token, &written, start, end);
+            if tokens.takes_symmetry(&token) {
+                continue;
+            }
             for (index, token) in apart(token, &written).into_iter().enumerate() {
                 // The signs follow the operator to the end.
                 let at = if index == 0 { start } else { start.max(end - 1) };

@@ -112,6 +112,14 @@ impl Resolver<'_> {
                 let sign = if *negated { "!~~" } else { "~~" };
                 self.like(sign, value, pattern, Place { left: value, sign: "LIKE" })
             }
+            Expr::Like { negated, any: false, expr: value, pattern, escape_char: Some(escape) } => {
+                let sign = if *negated { "!~~" } else { "~~" };
+                self.like_escape(sign, value, pattern, escape, Place { left: value, sign: "LIKE" })
+            }
+            Expr::ILike { negated, any: false, expr: value, pattern, escape_char: Some(escape) } => {
+                let sign = if *negated { "!~~*" } else { "~~*" };
+                self.like_escape(sign, value, pattern, escape, Place { left: value, sign: "ILIKE" })
+            }
             Expr::Like { negated, any: true, expr: value, pattern, escape_char: None }
                 if matches!(pattern.as_ref(), Expr::Nested(_)) =>
             {
@@ -169,7 +177,7 @@ impl Resolver<'_> {
         let exact = match name.quote_style {
             Some(_) => name.value.clone(),
             None if is_reserved(&name.value) => {
-                return Err(error_at(at, "SQLValueFunction is not supported in this context"));
+                return Err(refusal::value_function(at, &name.value));
             }
             None => name.value.to_ascii_lowercase(),
         };

@@ -39,7 +39,6 @@ pub enum Type {
     /// Stands for any type in the row of a function, each argument on its own.
     Any,
     /// Stand for types that belong together in the row of a function, as in Postgres.
-    AnyElement,
     AnyNonArray,
     AnyEnum,
     AnyArray,
@@ -193,10 +192,6 @@ impl Type {
         matches!(self, Type::Int2 | Type::Int4 | Type::Int8)
     }
 
-    pub fn is_float(self) -> bool {
-        matches!(self, Type::Float4 | Type::Float8)
-    }
-
     /// Whether its values have a collation.
     pub fn is_collatable(self) -> bool {
         self.is_string() || self.element().is_some_and(Type::is_string)
@@ -213,7 +208,7 @@ impl Type {
 
     /// The family in which types have to be the same, and not only convertible to one type.
     pub fn is_simple_polymorphic(self) -> bool {
-        matches!(self, Type::AnyElement | Type::AnyNonArray | Type::AnyEnum | Type::AnyArray)
+        matches!(self, Type::AnyNonArray | Type::AnyEnum | Type::AnyArray)
     }
 
     /// Whether a cast to the string type `to` gives the text that a row has: not for `bool` (`t` and `true`), the padding of

@@ -90,6 +90,20 @@ impl Snapshot {
         self.chunk(u64::MAX).await.map(drop)
     }
 
+    /// Waits until Postgres reads the rows, or the snapshot is known not to come.
+    pub async fn begun(&self) {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.state.lock();
+                if state.mark.is_some() || state.outcome.is_some() {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
     /// As [`Snapshot::chunk`], without waiting.
     pub fn find(&self, number: u64) -> Option<Result<Chunk, Failure>> {
         let state = self.state.lock();
@@ -108,6 +122,7 @@ impl Snapshot {
 
     fn set_mark(&self, mark: Mark) {
         self.state.lock().mark = Some(mark);
+        self.changed.notify_waiters();
     }
 
     /// Lets readers see the chunks up to these ends, which are synced.

@@ -21,7 +21,7 @@ use crate::engine::replication::OUTPUT_SETTINGS;
 use crate::engine::shape::{Definition, Files, Shape};
 use crate::engine::tables::Table;
 use crate::shape::control::snapshot_end;
-use crate::shape::{Lsn, quote_identifier};
+use crate::shape::{LogMode, Lsn, quote_identifier};
 
 /// Rows are written to the file in pieces of this size.
 const WRITE_BYTES: usize = 1 << 20;
@@ -136,6 +136,9 @@ async fn copy_rows(
     let selected = &definition.columns;
     let encoder = Encoder::new(&definition.table, definition.projection());
     let mut file = ChunkedFile::create(path, context.chunk_bytes).await?;
+    if definition.log == LogMode::ChangesOnly {
+        return file.finish(shape).await;
+    }
     let rows = timeout_at(deadline, client.copy_out(&select(definition))).await;
     let rows = rows.map_err(|_| slow(context.timeout))?.map_err(|error| failure(&error))?;
     pin_mut!(rows);
@@ -161,9 +164,7 @@ async fn copy_rows(
             shape.snapshot.show(&file.chunk_ends);
         }
     }
-    let mark = shape.snapshot.mark().unwrap_or(Mark { xmin: 0, xmax: 0, xip: Vec::new() });
-    file.message(&snapshot_end(mark.xmin, mark.xmax, &mark.xip)).await?;
-    file.close().await
+    file.finish(shape).await
 }
 
 /// Waits until Postgres has on disk what the snapshot saw: with `synchronous_commit=off` a crash could
@@ -274,7 +275,10 @@ impl ChunkedFile {
         self.file.sync_data().await.map_err(|error| disk(&error))
     }
 
-    async fn close(mut self) -> Result<Vec<u64>, Failure> {
+    /// Ends the snapshot of `shape`, and returns where its chunks end.
+    async fn finish(mut self, shape: &Shape) -> Result<Vec<u64>, Failure> {
+        let mark = shape.snapshot.mark().unwrap_or(Mark { xmin: 0, xmax: 0, xip: Vec::new() });
+        self.message(&snapshot_end(mark.xmin, mark.xmax, &mark.xip)).await?;
         if self.in_chunk > 0 {
             self.close_chunk();
         }

@@ -1,15 +1,17 @@
 //! The route table, in all spellings of its paths, and the secret on the route behind them.
 //!
-//! No source stands behind the routes here: a request that needs one has passed everything that is tested.
+//! The engine behind the routes here never starts: a request that is told so has passed everything that is tested.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
 use super::*;
+use crate::engine::Engine;
 
 const BAD_REQUEST: u16 = 400;
 const NO_OFFSET: &str = r#"{"errors":{"offset":["can't be blank"]},"message":"Invalid request"}"#;
+const NOT_READY: (u16, &str) = (503, r#"{"message":"Timeout waiting for replication client to be ready"}"#);
 const UNAUTHORIZED: &str = r#"{"message":"Unauthorized - Invalid API secret"}"#;
 const NOT_FOUND: &str = "Not found";
 
@@ -18,8 +20,19 @@ fn method(name: &str) -> Method {
 }
 
 async fn call(access: &Access, name: &str, uri: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
-    let app = init_service(electric_app(access.clone())).await;
-    let mut request = TestRequest::with_uri(uri).method(method(name));
+    ask(access, Engine::idle([1, 1], false), name, uri, headers, "").await
+}
+
+async fn ask(
+    access: &Access,
+    engine: Engine,
+    name: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> (StatusCode, HeaderMap, String) {
+    let app = init_service(electric_app(access.clone()).app_data(Data::new(Source::Engine(engine)))).await;
+    let mut request = TestRequest::with_uri(uri).method(method(name)).set_payload(body);
     for header in headers {
         request = request.insert_header(*header);
     }
@@ -40,7 +53,6 @@ fn secret() -> Access {
 #[actix_web::test]
 async fn paths_are_routed_after_normalisation() {
     let shape = (BAD_REQUEST, NO_OFFSET);
-    let unsupported = (BAD_REQUEST, r#"{"errors":{"method":["is not supported yet"]},"message":"Invalid request"}"#);
     let cases = [
         ("GET", "/", (200, "")),
         ("HEAD", "/", (200, "")),
@@ -51,9 +63,11 @@ async fn paths_are_routed_after_normalisation() {
         ("GET", "//v1/shape//?table=items", shape),
         ("GET", "/v1/%73hape", shape),
         ("GET", "/%76%31/shape/", shape),
-        ("HEAD", "/v1/shape?table=items", (BAD_REQUEST, NO_OFFSET)),
-        ("POST", "/v1/shape?table=items&offset=-1", unsupported),
-        ("DELETE", "/v1/shape/?table=items", unsupported),
+        ("HEAD", "/v1/shape?table=items", (BAD_REQUEST, "")),
+        ("GET", "/v1/shape?table=items&offset=-1", NOT_READY),
+        ("POST", "/v1/%73hape?table=items&offset=-1", NOT_READY),
+        ("POST", "/v1/shape?table=items", shape),
+        ("DELETE", "/v1/shape/?table=items", NOT_READY),
         ("OPTIONS", "/v1/shape", (204, "")),
         ("OPTIONS", "/v1/%73hape", (204, "")),
         ("PUT", "/v1/shape", (404, NOT_FOUND)),
@@ -189,4 +203,62 @@ async fn only_an_active_source_is_healthy() {
         let Body::Full(sent) = answer.body else { panic!("{health:?} has a body") };
         assert_eq!(sent, body);
     }
+}
+
+#[actix_web::test]
+async fn a_body_that_cannot_be_read_is_refused_before_anything_it_could_say() {
+    let large = vec![b' '; 9_000_000];
+    let cases: [(&[u8], u16, &str); 6] = [
+        (b"[]", 400, r#"{"error":"Request body must be a JSON object"}"#),
+        (
+            b"{",
+            400,
+            r#"{"details":"EOF while parsing an object at line 1 column 1","error":"Invalid JSON in request body"}"#,
+        ),
+        (&large, 413, r#"{"error":"Request body too large"}"#),
+        (b"", 400, NO_OFFSET),
+        (b"{}", 400, NO_OFFSET),
+        (br#"{"offset":"-1"}"#, 400, NO_OFFSET),
+    ];
+    for (body, status, told) in cases {
+        let body = Bytes::copy_from_slice(body);
+        let case = String::from_utf8_lossy(&body[..body.len().min(20)]).into_owned();
+        let (got, headers, text) =
+            ask(&Access::Open, Engine::idle([1, 1], false), "POST", "/v1/shape", &[], body).await;
+        assert_eq!((got.as_u16(), text.as_str()), (status, told), "{case}");
+        let cache_control = if told == NO_OFFSET { "no-cache" } else { DEFAULT_CACHE_CONTROL };
+        assert_eq!(header(&headers, "cache-control"), Some(cache_control), "{case}");
+    }
+}
+
+#[actix_web::test]
+async fn a_request_too_many_is_refused_before_it_is_read() {
+    for (name, cache_control) in [("GET", "no-store"), ("HEAD", "no-store"), ("POST", "no-cache")] {
+        let uri = "/v1/shape?handle=unknown";
+        let (status, headers, body) = ask(&Access::Open, Engine::idle([0, 1], false), name, uri, &[], "[").await;
+        assert_eq!(status.as_u16(), 503, "{name}");
+        let told = r#"{"code":"concurrent_request_limit_exceeded","message":"Concurrent initial request limit exceeded (limit: 0), please retry"}"#;
+        assert_eq!(body, if name == "HEAD" { "" } else { told }, "{name}");
+        assert_eq!(header(&headers, "electric-internal-known-error"), Some("true"), "{name}");
+        assert_eq!(header(&headers, "cache-control"), Some(cache_control), "{name}");
+    }
+    let (status, ..) = ask(&secret(), Engine::idle([0, 0], false), "GET", "/v1/shape", &[], "").await;
+    assert_eq!(status.as_u16(), 401, "who does not know the secret is told nothing else");
+    for (name, expected) in [("OPTIONS", 204), ("DELETE", 503)] {
+        let (status, _, body) = ask(&Access::Open, Engine::idle([0, 0], true), name, "/v1/shape", &[], "").await;
+        assert_eq!(status.as_u16(), expected, "{name} is not counted");
+        assert!(!body.contains("concurrent"), "{name}: {body}");
+    }
+}
+
+#[actix_web::test]
+async fn a_place_is_given_back_with_the_end_of_the_answer() {
+    let engine = Engine::idle([1, 1], false);
+    let app = init_service(electric_app(Access::Open).app_data(Data::new(Source::Engine(engine)))).await;
+    let ask = || call_service(&app, TestRequest::with_uri("/v1/shape?offset=x").to_request());
+    let first = ask().await;
+    assert_eq!(first.status(), 400);
+    assert_eq!(ask().await.status(), 503, "the first answer has not been sent");
+    read_body(first).await;
+    assert_eq!(ask().await.status(), 400);
 }

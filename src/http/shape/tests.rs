@@ -4,6 +4,7 @@ use actix_web::App;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
 use super::*;
+use crate::engine::Engine;
 
 fn origins() -> Data<Origins> {
     Data::new(Origins::Listed(vec!["https://app.example".to_owned()]))
@@ -11,7 +12,8 @@ fn origins() -> Data<Origins> {
 
 #[actix_web::test]
 async fn both_paths_serve_the_tables_of_agent_state_and_no_other() {
-    let app = init_service(App::new().app_data(origins()).configure(api_routes)).await;
+    let source = Data::new(Source::Engine(Engine::idle([1, 1], true)));
+    let app = init_service(App::new().app_data(origins()).app_data(source).configure(api_routes)).await;
     let unknown = |name: &str| {
         format!(
             "Table {name} does not exist. If the table name contains capitals or special characters you must quote it."
@@ -19,7 +21,6 @@ async fn both_paths_serve_the_tables_of_agent_state_and_no_other() {
     };
     let cases = [
         ("GET", "table=users", "table", unknown("\"public\".\"users\"")),
-        ("HEAD", "table=users&offset=-1", "table", unknown("\"public\".\"users\"")),
         ("GET", "table=other.sessions", "table", unknown("\"other\".\"sessions\"")),
         ("GET", "table=%22Sessions%22", "table", unknown("\"public\".\"Sessions\"")),
         ("GET", "table=pg_catalog.pg_authid", "table", unknown("\"pg_catalog\".\"pg_authid\"")),
@@ -27,10 +28,10 @@ async fn both_paths_serve_the_tables_of_agent_state_and_no_other() {
         ("GET", "", "table", "can't be blank".to_owned()),
         ("GET", "table=sessions&offset=x", "offset", "has invalid format".to_owned()),
         ("GET", "table=sessions&live=true", "live", "can't be true when offset == -1".to_owned()),
-        ("POST", "table=sessions", "method", "is not supported yet".to_owned()),
-        ("DELETE", "table=sessions", "method", "is not supported yet".to_owned()),
+        ("POST", "table=users", "table", unknown("\"public\".\"users\"")),
+        ("POST", "table=sessions&offset=x", "offset", "has invalid format".to_owned()),
     ];
-    for path in ["/shape", "/v1/shape"] {
+    for path in ["/shape", "/v1/shape", "/shape/", "/v1/%73hape/"] {
         for (method, query, field, text) in &cases {
             let request = TestRequest::with_uri(&format!("{path}?{query}"))
                 .method(Method::from_bytes(method.as_bytes()).expect("a method"))
@@ -45,6 +46,13 @@ async fn both_paths_serve_the_tables_of_agent_state_and_no_other() {
             let expected = serde_json::json!({"message": "Invalid request", "errors": {*field: [text]}});
             assert_eq!(body, expected, "{case}");
         }
+        let body = r#"{"table":"users"}"#;
+        let request = TestRequest::post().uri(&format!("{path}?table=sessions")).set_payload(body).to_request();
+        let response = call_service(&app, request).await;
+        assert_eq!(response.status(), 400, "a body cannot name another table");
+        read_body(response).await;
+        let response = call_service(&app, TestRequest::delete().uri(path).to_request()).await;
+        assert_eq!(response.status(), 405, "nobody ends a shape here, whatever the engine's own port allows");
     }
 }
 

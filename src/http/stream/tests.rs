@@ -1,6 +1,7 @@
 //! Answers over a real socket: what HEAD, a length, chunks and a broken stream look like there.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
@@ -13,6 +14,8 @@ use crate::shape::BrokenStream;
 
 /// Every answer here is there at once; a test that waits longer has found a body that does not end.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// More than one piece, and not a whole number of them.
+const LARGE: usize = 3 * PIECE_BYTES + 7;
 
 fn answer(status: u16, body: Body) -> Answer {
     Answer { status, headers: vec![("electric-up-to-date", String::new()), ("etag", "\"h:-1:0_0\"".to_owned())], body }
@@ -32,6 +35,7 @@ fn serve() -> SocketAddr {
     let server = HttpServer::new(move || {
         App::new()
             .route("/full", route(|| answer(200, Body::Full(Bytes::from_static(b"[1,2]")))))
+            .route("/large", route(|| answer(200, Body::Full(Bytes::from(vec![b'x'; LARGE])))))
             .route("/empty", route(|| answer(200, Body::Empty)))
             .route("/unchanged", route(|| answer(304, Body::Empty)))
             .route("/stream", route(|| answer(200, events(vec![Ok("[1,".into()), Ok("2]".into())]))))
@@ -77,6 +81,30 @@ async fn bodies_have_a_length_or_come_in_chunks_and_head_has_none() {
             assert_eq!(body, expected, "{method} {path}");
         }
     }
+}
+
+#[actix_web::test]
+async fn a_large_body_is_whole() {
+    let (head, body) = exchange(serve(), "GET", "/large", "close").await;
+    assert!(head.contains(&format!("content-length: {LARGE}")), "{head}");
+    assert!(body.len() == LARGE && body.bytes().all(|byte| byte == b'x'), "{} bytes", body.len());
+}
+
+#[actix_web::test]
+async fn what_is_held_lives_as_long_as_the_body() {
+    let held = Rc::new(());
+    let body = Body::Full(Bytes::from(vec![b'x'; LARGE]));
+    let mut response = respond_holding(&Method::GET, answer(200, body), Rc::clone(&held)).into_body();
+    let mut read = 0;
+    while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut response).poll_next(context)).await {
+        let piece = piece.expect("a body in memory");
+        assert!(piece.len() <= PIECE_BYTES, "{}", piece.len());
+        read += piece.len();
+        assert_eq!(Rc::strong_count(&held), 2);
+    }
+    assert_eq!(read, LARGE);
+    drop(response);
+    assert_eq!(Rc::strong_count(&held), 1);
 }
 
 #[actix_web::test]

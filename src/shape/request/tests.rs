@@ -1,6 +1,7 @@
 //! Requests as clients send them, and each refusal of protocol 3.1 that a query string alone can earn.
 
 use super::*;
+use crate::shape::{Offset, Reason};
 
 fn parse(query: &str) -> Result<ShapeRequest, Invalid> {
     ShapeRequest::parse(query, None, MissingOffset::Refuse)
@@ -18,7 +19,7 @@ fn plain(table: &str) -> ShapeRequest {
         filter: None,
         params: Vec::new(),
         replica: Replica::Default,
-        log: super::LogMode::Full,
+        log: LogMode::Full,
         subset: None,
         if_none_match: Vec::new(),
     }
@@ -90,6 +91,15 @@ fn a_request_is_read_field_by_field() {
                 ..plain("t")
             },
         ),
+        (
+            "table=t&offset=now&handle=h",
+            ShapeRequest { offset: Requested::Now, handle: Some("h".into()), ..plain("t") },
+        ),
+        ("table=t&offset=-1&log=changes_only", ShapeRequest { log: LogMode::ChangesOnly, ..plain("t") }),
+        (
+            "table=t&offset=-1&columns[]=id&columns[]=a,b",
+            ShapeRequest { columns: Some("\"id\",\"a,b\"".to_owned()), ..plain("t") },
+        ),
         ("table=t&offset=-1&params[1]=x", plain("t")),
         ("table=t&offset=-1&params[7]=x&params[a]=y&where=", plain("t")),
     ];
@@ -154,14 +164,12 @@ fn a_refusal_names_the_first_stage_that_fails() {
         ("table=t&offset=-1&where=a=$1&params[1]=%00", &[("params", INVALID)]),
         ("table=t&offset=-1&where=%ff", &[("query", "is not valid UTF-8")]),
         ("table=t&offset=-1&where=%f", &[("query", "has a malformed percent escape")]),
-        ("table=t&offset=now", &[("offset", UNSUPPORTED)]),
-        ("table=t&offset=-1&log=changes_only", &[("log", UNSUPPORTED)]),
-        ("table=t&offset=-1&subset__limit=1", &[("subset", UNSUPPORTED)]),
-        ("table=t&offset=-1&subset__foo", &[("subset", UNSUPPORTED)]),
-        ("offset=now&log=changes_only", &[("table", BLANK)]),
+        ("table=t&offset=now&live=true&live_sse=true", &[("live", "can't be true when offset is 'now'")]),
+        ("offset=now&log=changes_only&subset__limit=x", &[("table", BLANK)]),
+        ("table=t&offset=-1&columns[]=id&columns[]=", &[("columns", "Invalid zero-length identifier")]),
     ];
     for (query, expected) in cases {
-        let expected = expected.iter().map(|(field, text)| (*field, vec![(*text).to_owned()])).collect();
+        let expected = expected.iter().map(|(field, text)| (*field, Reason::Texts(vec![(*text).to_owned()]))).collect();
         match parse(query) {
             Err(invalid) => assert_eq!(invalid.errors(), &expected, "{query}"),
             Ok(request) => panic!("{query} was read as {request:?}"),
@@ -183,7 +191,7 @@ fn only_a_reader_past_the_start_resumes() {
     let start = parse("table=t&offset=-1&handle=whatever").expect("a handle at the start is ignored");
     assert_eq!(start.resumes(), None);
     let later = parse("table=t&offset=7_1&handle=h").expect("a valid request");
-    assert_eq!(later.resumes(), Some((&Handle::from("h"), Offset { tx: 7, op: 1 })));
+    assert_eq!(later.resumes(), Some(&Handle::from("h")));
 }
 
 #[test]
@@ -200,14 +208,4 @@ fn entity_tags_are_a_list_without_quotes() {
         let request = ShapeRequest::parse("table=t&offset=-1", Some(header), MissingOffset::Refuse);
         assert_eq!(request.expect("a valid request").if_none_match, *expected, "{header}");
     }
-}
-
-#[test]
-fn the_number_of_parameters_is_bounded() {
-    let with = |count: usize| {
-        let members: Vec<(String, String)> = (1..=count).map(|n| (n.to_string(), String::new())).collect();
-        numbered(&members).map(|values| values.len())
-    };
-    assert_eq!(with(MAX_PARAMS), Ok(MAX_PARAMS));
-    assert!(with(MAX_PARAMS + 1).is_err(), "one more is refused");
 }

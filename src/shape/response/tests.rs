@@ -232,6 +232,7 @@ fn refusals_have_the_headers_and_bodies_of_the_catalogue() {
     let error = [("content-type", JSON), no_store[0], no_store[1]];
     let routing = ("cache-control", "max-age=0, private, must-revalidate");
     let known = ("electric-internal-known-error", "true");
+    let uncached = ("cache-control", "no-cache");
     let handle = Handle::from("8-99");
     let mut invalid = Invalid::one("offset", "can't be blank");
     invalid.add("replica", "is invalid");
@@ -279,12 +280,34 @@ fn refusals_have_the_headers_and_bodies_of_the_catalogue() {
             [&error[..], &[("retry-after", "1"), known]].concat(),
         ),
         (
-            Answer::invalid(&Invalid::unsupported("method")).uncached(),
+            Answer::invalid(&Invalid::one("table", "can't be blank")).uncached(),
             400,
-            r#"{"errors":{"method":["is not supported yet"]},"message":"Invalid request"}"#,
+            r#"{"errors":{"table":["can't be blank"]},"message":"Invalid request"}"#,
             vec![error[0], ("cache-control", "no-cache")],
         ),
         (Answer::server_error("no"), 500, r#"{"message":"no"}"#, error.to_vec()),
+        (
+            Answer::bad_body(&BadBody::NotJson("no \"end\"".to_owned())),
+            400,
+            r#"{"details":"no \"end\"","error":"Invalid JSON in request body"}"#,
+            vec![error[0], routing],
+        ),
+        (
+            Answer::bad_body(&BadBody::Unreadable),
+            400,
+            r#"{"error":"Failed to read request body"}"#,
+            vec![error[0], routing],
+        ),
+        (Answer::bad_body(&BadBody::TooLarge), 413, r#"{"error":"Request body too large"}"#, vec![error[0], routing]),
+        (Answer::deleted(), 202, "", vec![error[0], uncached, ("electric-has-data", "true")]),
+        (Answer::no_such_shape(), 404, r#"{"message":"No existing shape found"}"#, vec![error[0], uncached]),
+        (Answer::delete_not_allowed(), 405, r#"{"message":"DELETE not allowed"}"#, vec![error[0], uncached]),
+        (
+            Answer::handle_of_another(),
+            400,
+            r#"{"message":"The specified shape definition and handle do not match. Please ensure the shape definition is correct or omit the shape handle from the request to obtain a new one."}"#,
+            vec![error[0], uncached],
+        ),
         (Answer::unauthorized(), 401, r#"{"message":"Unauthorized - Invalid API secret"}"#, vec![routing]),
         (Answer::not_found(), 404, "Not found", vec![routing]),
     ];

@@ -348,7 +348,6 @@ async fn patterns_of_which_we_are_not_sure_are_refused() {
         ("s ~* 'ü'", "At location 2: only ASCII letters match regardless of case, not \"ü\""),
         ("s ~* '[à-ÿ]'", "only ASCII letters match regardless of case"),
         ("s ~ '(?i)ü'", "only ASCII letters match regardless of case"),
-        ("s ILIKE '%ü%'", "At location 2: only ASCII letters match regardless of case, not \"ü\""),
         ("s ILIKE 'x\\'", "LIKE pattern must not end with escape character"),
         ("s SIMILAR TO 'a'", "At location 0: expression SIMILAR TO of :AEXPR_SIMILAR is not currently supported"),
     ]);

@@ -1,6 +1,7 @@
 //! Strings.
 
 use super::Chosen;
+use crate::support::Database;
 
 async fn chosen() -> Chosen {
     let rows = [
@@ -174,6 +175,69 @@ async fn functions_on_strings_give_what_postgres_gives() {
         .map(str::to_owned),
     );
     chosen.agree(&expressions.iter().map(String::as_str).collect::<Vec<_>>()).await;
+}
+
+/// In the collation of the database, which maps letters of all scripts, in `C`, and where one stands beside the other.
+#[tokio::test]
+async fn letters_are_mapped_as_the_database_maps_them() {
+    let rows = [
+        "'Müller', 'Müller', 'Müller', '[\"MÜLLER\"]', 'müller', '{Ü,ü}', 1",
+        "'MÜLLER', 'MÜLLER', 'MÜLLER', '{\"0\":\"Ü\"}', 'MULLER', '{É}', 2",
+        "'İıſK ǅ ẞß', 'İıſK ǅ ẞß', 'İıſK ǅ ẞß', '[\"ΑΣ\"]', 'İ', '{ß}', 3",
+        "'ΑΣ ᾳ ЯЖ ԱՒ', 'ΑΣ ᾳ ЯЖ ԱՒ', 'ΑΣ ᾳ ЯЖ ԱՒ', '[\"яж\"]', 'Ž', '{}', 4",
+        "'abc ABC', 'abc ABC', 'abc ABC', '[]', 'aBc', '{A}', 5",
+        "'日本 😀', '日本 😀', '日本 😀', 'null', '', NULL, 6",
+        "NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+    ];
+    let columns = "s text, c text COLLATE \"C\", x text COLLATE \"C.utf8\", j jsonb, n name, a text[], i int4";
+    let chosen = Chosen::of(Database::with_letters_of("C.UTF-8").await, columns, &rows).await;
+    chosen
+        .agree(&[
+            "lower(s)",
+            "upper(s)",
+            "lower(c)",
+            "upper(c)",
+            "lower(n)",
+            "upper(n::text)",
+            "lower(j ->> 0)",
+            "upper(j ->> '0')",
+            "lower(a[1])",
+            "upper(s || 'é')",
+            "lower(c || 'É')",
+            "lower(s || c)",
+            "lower(i::text || 'É')",
+            "lower(coalesce(s, 'É'))",
+            "upper(case when i > 2 then s else 'é' end)",
+            "lower(concat(s, 'É'))",
+            "lower('É')",
+            "upper('straße')",
+            "lower(upper(s)) = lower(s)",
+            "s ILIKE 'mü%'",
+            "s ILIKE '%Ü%'",
+            "s NOT ILIKE '%ЯЖ%'",
+            "lower(s) LIKE 'mü%'",
+            "s ILIKE '%σ%'",
+            "s ILIKE '%k%'",
+            "(j ->> 0) ILIKE 'αΣ'",
+            "'É' ILIKE 'é'",
+            "s ILIKE ANY ('{mü%,%я%}')",
+            "s ~~* ALL (a)",
+            "lower(s) = lower('MÜLLER')",
+            "lower(s) IN ('müller', 'x')",
+            "s ~~* s",
+            "lower(replace(s, 'M', 'Ö'))",
+            "lower(a::text)",
+            "upper(left(s, 3))",
+            "lower(reverse(s))",
+        ])
+        .await;
+    chosen.agree(&["c ILIKE '%ü%'", "c ILIKE 'MÜ%'", "n ILIKE 'müller'"]).await;
+    // How other collations map letters beyond ASCII is not known.
+    chosen.refused(&[
+        ("x ILIKE '%ü%'", "At location 2: \"ü\" cannot be matched regardless of case in this collation"),
+        ("(s || x) ILIKE '%ü%'", "cannot be matched regardless of case in this collation"),
+        ("s ILIKE '%𐐀%'", "cannot be matched regardless of case in this collation"),
+    ]);
 }
 
 #[tokio::test]

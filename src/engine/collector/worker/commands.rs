@@ -26,7 +26,8 @@ impl Worker {
                 let _ = reply.send(verdict);
             }
             Command::Finish(shape, chunk_ends, reply) => {
-                if !self.taps.contains_key(&shape.number) {
+                // It may have been deleted before it was registered.
+                if !self.taps.contains_key(&shape.number) || shape.log.has_ended() {
                     let _ = reply.send(Err(Failure::Changed));
                     return Ok(());
                 }

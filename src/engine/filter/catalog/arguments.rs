@@ -37,10 +37,6 @@ impl<'a> Arguments<'a> {
         self.types.get(index).copied().unwrap_or(Type::Unknown)
     }
 
-    pub fn bool(&self, index: usize) -> Result<bool, Failure> {
-        if let Some(Value::Bool(value)) = self.get(index) { Ok(*value) } else { Err(Failure) }
-    }
-
     pub fn int(&self, index: usize) -> Result<i64, Failure> {
         if let Some(Value::Int(value)) = self.get(index) { Ok(*value) } else { Err(Failure) }
     }

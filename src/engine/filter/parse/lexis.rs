@@ -33,8 +33,18 @@ impl Touching {
     }
 }
 
-/// An operator that sqlparser reads with the sign behind it, such as `<>-`, as Postgres' two.
+/// An operator that sqlparser reads with the sign behind it, such as `<>-`, as Postgres' two; and `x ISNULL` as `x IS NULL`.
 pub fn apart(token: Token, written: &str) -> Vec<Token> {
+    if let Token::Word(word) = &token
+        && word.quote_style.is_none()
+    {
+        let words: &[&str] = match word.value.to_ascii_uppercase().as_str() {
+            "ISNULL" => &["IS", "NULL"],
+            "NOTNULL" => &["IS", "NOT", "NULL"],
+            _ => return vec![token],
+        };
+        return words.iter().map(|word| Token::make_keyword(word)).collect();
+    }
     let Token::CustomBinaryOperator(_) = &token else { return vec![token] };
     let (operator, sign) = match (written.strip_suffix('-'), written.strip_suffix('+')) {
         (Some(operator), _) => (operator, Token::Minus),

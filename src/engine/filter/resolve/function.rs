@@ -5,6 +5,7 @@ use sqlparser::ast::{CaseWhen, DuplicateTreatment, Expr, Function, FunctionArg, 
 use super::overload::{NotChosen, choose, common};
 use super::refusal::unknown_function;
 use super::{Operand, Place, Resolved, Resolver};
+use crate::engine::filter::catalog::casts::Context;
 use crate::engine::filter::parse::error_at;
 use crate::engine::filter::tree::{Comparison, Kind, Node};
 use crate::engine::filter::types::Type;
@@ -47,7 +48,8 @@ impl Resolver<'_> {
                 let (Some(to), Some(operand)) = (Type::named(name), known.into_iter().next()) else {
                     return Err(unknown_function(at, name, 1));
                 };
-                return self.convert(at, operand, to);
+                let operand = Operand { at, ..operand };
+                return self.cast(at, operand, to, Context::Explicit).map(Operand::from);
             }
             Err(NotChosen::Unknown) => return Err(unknown_function(at, name, types.len())),
             Err(NotChosen::NoneFits) => return Err(self.no_overload(at, name, &known)),

@@ -134,17 +134,52 @@ impl Resolver<'_> {
         self.fold_at(Node::new(Type::Bool, node), place).map(Operand::from)
     }
 
+    /// Postgres' grammar makes comparisons of it too. SYMMETRIC takes the bounds in both orders.
     pub(super) fn between(&mut self, value: &Expr, low: &Expr, high: &Expr, negated: bool) -> Resolved {
         let place = Place { left: value, sign: "BETWEEN" };
+        let symmetric = self.tokens.is_symmetric(value);
         let value = self.operand(value)?;
         self.check_copies(&value, 2, place)?;
         let (low, high) = (self.operand(low)?, self.operand(high)?);
+        if !symmetric {
+            return self.within(value, low, high, negated, place).map(Operand::from);
+        }
+        self.check_copies(&value, 4, place)?;
+        self.check_copies(&low, 2, place)?;
+        self.check_copies(&high, 2, place)?;
+        let one = self.within(value.clone(), low.clone(), high.clone(), negated, place)?;
+        let other = self.within(value, high, low, negated, place)?;
+        Ok(connect(negated, vec![one, other]).into())
+    }
+
+    fn within(
+        &mut self,
+        value: Operand,
+        low: Operand,
+        high: Operand,
+        negated: bool,
+        place: Place<'_>,
+    ) -> Resolved<Node> {
         let (first, second) = match negated {
             false => (Comparison::GreaterOrEqual, Comparison::LessOrEqual),
             true => (Comparison::Less, Comparison::Greater),
         };
         let both = vec![self.compare(first, value.clone(), low, place)?, self.compare(second, value, high, place)?];
-        Ok(connect(!negated, both).into())
+        Ok(connect(!negated, both))
+    }
+
+    /// `value LIKE pattern ESCAPE escape`: the pattern is rewritten for a backslash.
+    pub(super) fn like_escape(
+        &mut self,
+        sign: &str,
+        value: &Expr,
+        pattern: &Expr,
+        escape: &Expr,
+        place: Place<'_>,
+    ) -> Resolved {
+        let (value, pattern, escape) = (self.operand(value)?, self.operand(pattern)?, self.operand(escape)?);
+        let pattern = self.call(self.at(place), "like_escape", vec![pattern, escape])?;
+        self.infix(sign, value, pattern, place).map(Operand::from)
     }
 
     pub(super) fn like(&mut self, sign: &str, value: &Expr, pattern: &Expr, place: Place<'_>) -> Resolved {

@@ -29,27 +29,23 @@ struct Candidate {
 
 /// Picks an operator of one or two operands, or a function.
 pub fn choose(name: &str, types: &[Type]) -> Result<Chosen, NotChosen> {
-    let candidates: Vec<Candidate> = catalog::named(name)
-        .iter()
-        .filter_map(|function| Some(Candidate { function, takes: function.takes(types.len())? }))
-        .collect();
-    if candidates.is_empty() {
-        return Err(NotChosen::Unknown);
-    }
-    let operator = candidates.iter().all(|candidate| candidate.function.is_operator());
+    let rows = catalog::named(name);
+    let operator = rows.first().is_some_and(Function::is_operator);
     let exact = match types {
         // An operator with one literal is first tried as if the literal had the other operand's type.
-        [left, Type::Unknown] if operator => vec![*left; 2],
-        [Type::Unknown, right] if operator => vec![*right; 2],
+        [left, Type::Unknown] if operator => [*left; 2].to_vec(),
+        [Type::Unknown, right] if operator => [*right; 2].to_vec(),
         _ => types.to_vec(),
     };
-    let found = candidates.iter().find(|candidate| candidate.takes == exact).cloned();
-    let found = match found {
-        Some(found) => Some(found),
+    let found = match rows.iter().find(|row| row.arguments == exact) {
+        Some(function) => Some(Candidate { function, takes: exact }),
         None => {
-            let fitting: Vec<Candidate> =
-                candidates.into_iter().filter(|candidate| accepts(&candidate.takes, types)).collect();
-            select(fitting, types)
+            let takes = |function: &'static Function| Some(Candidate { function, takes: function.takes(types.len())? });
+            let mut candidates = rows.iter().filter_map(takes).peekable();
+            if candidates.peek().is_none() {
+                return Err(NotChosen::Unknown);
+            }
+            select(candidates.filter(|candidate| accepts(&candidate.takes, types)).collect(), types)
         }
     };
     // Types that we do not have take part in the choice for literals alone: only strings surely win it.
@@ -183,7 +179,7 @@ impl Bound {
     fn replace(&self, ty: Type) -> Option<Type> {
         let known = |ty: Type| (ty != Type::Unknown).then_some(ty);
         match ty {
-            Type::AnyElement | Type::AnyNonArray | Type::AnyEnum => known(self.element),
+            Type::AnyNonArray | Type::AnyEnum => known(self.element),
             Type::AnyArray => known(self.element)?.array(),
             Type::AnyCompatible => Some(known(self.compatible).unwrap_or(Type::Text)),
             Type::AnyCompatibleArray => known(self.compatible).unwrap_or(Type::Text).array(),

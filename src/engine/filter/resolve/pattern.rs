@@ -10,6 +10,7 @@ use crate::engine::filter::posix;
 use crate::engine::filter::tree::{Kind, Node};
 use crate::engine::filter::types::Type;
 use crate::engine::filter::value::Value;
+use crate::engine::tables::Column;
 
 /// Whether an operator takes a regular expression.
 pub(super) fn is_regex(name: &str) -> bool {
@@ -20,7 +21,13 @@ pub(super) fn is_regex(name: &str) -> bool {
 fn keeps_collation(node: &Node) -> bool {
     let own = match &node.kind {
         Kind::Column(_) | Kind::Constant(_) | Kind::Cast { .. } | Kind::Case { .. } | Kind::Coalesce(_) => true,
-        Kind::Call { function, .. } => function.collation == Collation::Free,
+        Kind::Call { function, arguments } => match function.collation {
+            Collation::Free => true,
+            Collation::Known => {
+                arguments.iter().filter(|node| node.ty.is_collatable() && !node.is_constant()).count() < 2
+            }
+            Collation::Bytes => false,
+        },
         _ => !node.ty.is_collatable(),
     };
     own && (!node.ty.is_collatable() || node.children().into_iter().all(keeps_collation))
@@ -48,10 +55,11 @@ impl Resolver<'_> {
                 return Err(error_at(self.at(place), "a regular expression must be a constant"));
             }
             ("~~*" | "!~~*", Some(pattern)) => {
-                let bytes = function.collation == Collation::Bytes;
-                let unclear = |letter: &char| match bytes {
-                    true => !letter.is_ascii() && casing::has_other_case(*letter),
-                    false => !casing::is_known(*letter),
+                let casing = self.casing(&arguments.iter().collect::<Vec<_>>());
+                let unclear = |letter: &char| match casing {
+                    Casing::Ascii => false,
+                    Casing::Unicode => !casing::is_known(*letter),
+                    Casing::Other => !letter.is_ascii() && casing::has_other_case(*letter),
                 };
                 if let Some(letter) = pattern.chars().find(unclear) {
                     let reason = format!("\"{letter}\" cannot be matched regardless of case in this collation");
@@ -73,15 +81,31 @@ impl Resolver<'_> {
             "!~~*" => "unicode !~~*",
             _ => return name,
         };
-        let columns = || self.table.columns.iter().filter(|column| Type::of(column).is_collatable());
-        let read: Vec<usize> = operands.iter().flat_map(|operand| operand.node.columns()).collect();
-        let mut read = read.iter().filter_map(|position| self.table.columns.get(*position));
-        let known = match operands.iter().all(|operand| operand.node.columns().is_empty()) {
-            // A constant has the database's own collation, as some column may have, too.
-            true => columns().any(|column| column.casing == Casing::Unicode),
-            false => read.all(|column| !Type::of(column).is_collatable() || column.casing == Casing::Unicode),
+        let nodes: Vec<&Node> = operands.iter().map(|operand| &operand.node).collect();
+        if self.casing(&nodes) == Casing::Unicode { unicode } else { name }
+    }
+
+    /// Which letters have two cases in Postgres' collation of these expressions together.
+    fn casing(&self, nodes: &[&Node]) -> Casing {
+        if !nodes.iter().all(|node| keeps_collation(node)) {
+            return Casing::Other;
+        }
+        let read: Vec<usize> = nodes.iter().flat_map(|node| node.columns()).collect();
+        let read = read.iter().filter_map(|position| self.table.columns.get(*position));
+        let collated: Vec<Casing> =
+            read.filter(|column| Type::of(column).is_collatable()).map(|column| column.casing).collect();
+        let all = |casing: Casing| collated.iter().all(|other| *other == casing);
+        let some = |casing: Casing| self.table.columns.iter().any(|column| column.casing == casing);
+        // The text of a constant, a number or a `json` has the database's own collation. So has some column.
+        let (unicode, ascii) = match collated.is_empty() {
+            true => (some(Casing::Unicode), !some(Casing::Other)),
+            false => (all(Casing::Unicode), all(Casing::Ascii)),
         };
-        if known && operands.iter().all(|operand| keeps_collation(&operand.node)) { unicode } else { name }
+        match (unicode, ascii) {
+            (true, _) => Casing::Unicode,
+            (false, true) => Casing::Ascii,
+            (false, false) => Casing::Other,
+        }
     }
 
     pub(super) fn substring(

@@ -45,9 +45,10 @@ impl Resolver<'_> {
     fn unsupported_function(&self, at: usize, function: &Function) -> FilterError {
         let name = function.name.to_string().to_lowercase();
         let FunctionArguments::List(list) = &function.args else {
-            let none = matches!(function.args, FunctionArguments::None);
-            let node = if none { "SQLValueFunction" } else { "SubLink" };
-            return error_at(at, format_args!("{node} is not supported in this context"));
+            if matches!(function.args, FunctionArguments::None) {
+                return value_function(at, &name);
+            }
+            return error_at(at, "SubLink is not supported in this context");
         };
         let star = matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
         let aggregate = star
@@ -63,7 +64,65 @@ impl Resolver<'_> {
     }
 }
 
-/// A function that the language does not have.
+/// A function that the language does not have, with the reason if it can have none here.
 pub(super) fn unknown_function(at: usize, name: &str, arguments: usize) -> FilterError {
-    error_at(at, format_args!("unknown or unsupported function {name}/{arguments}"))
+    let reason = reason(name).map(|reason| format!(": {reason}")).unwrap_or_default();
+    error_at(at, format_args!("unknown or unsupported function {name}/{arguments}{reason}"))
+}
+
+const CLOCK: &str = "its value changes with time, and rows do not enter or leave a shape unless they change";
+const RANDOM: &str = "its value is another one at each call";
+const SESSION: &str = "its value depends on the session of the server that asks";
+
+/// Why a condition cannot call a function, whatever the language may have one day.
+fn reason(name: &str) -> Option<&'static str> {
+    let name = name.rsplit('.').next().unwrap_or(name);
+    Some(match name {
+        "now"
+        | "transaction_timestamp"
+        | "statement_timestamp"
+        | "clock_timestamp"
+        | "timeofday"
+        | "age"
+        | "current_date"
+        | "current_time"
+        | "current_timestamp"
+        | "localtime"
+        | "localtimestamp"
+        | "pg_postmaster_start_time"
+        | "pg_sleep" => CLOCK,
+        "random" | "setseed" | "gen_random_uuid" | "uuid_generate_v1" | "uuid_generate_v4" | "uuidv4" | "uuidv7"
+        | "random_normal" | "nextval" => RANDOM,
+        "current_user"
+        | "session_user"
+        | "current_role"
+        | "user"
+        | "current_catalog"
+        | "current_database"
+        | "current_schema"
+        | "current_schemas"
+        | "current_setting"
+        | "set_config"
+        | "pg_backend_pid"
+        | "currval"
+        | "lastval"
+        | "txid_current"
+        | "txid_current_snapshot"
+        | "pg_current_xact_id"
+        | "version"
+        | "inet_client_addr"
+        | "inet_server_addr"
+        | "has_table_privilege"
+        | "system_user" => SESSION,
+        "to_char" | "to_date" | "to_timestamp" | "to_number" => "its patterns are not implemented",
+        "exp" | "ln" | "log" | "log10" | "cbrt" | "sin" | "cos" | "tan" | "asin" | "acos" | "atan" | "atan2"
+        | "degrees" | "radians" | "pi" => "its last digit depends on the server's library",
+        _ => return None,
+    })
+}
+
+/// Names that are calls without parentheses, such as `CURRENT_DATE`.
+pub(super) fn value_function(at: usize, name: &str) -> FilterError {
+    let reason = reason(&name.to_ascii_lowercase()).map(|reason| format!(": {reason}")).unwrap_or_default();
+    error_at(at, format_args!("SQLValueFunction is not supported in this context{reason}"))
 }

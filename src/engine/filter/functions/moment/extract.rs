@@ -170,7 +170,7 @@ fn of_timestamp<'a>(arguments: &mut Arguments<'a>, zoned: bool) -> Outcome<'a> {
         // Sessions are in UTC.
         _ if zone => Found::Whole(0),
         // Beyond 64 bits Postgres rounds.
-        Part::Epoch if i64::try_from(since_epoch).is_err() => return Err(Failure),
+        Part::Epoch if ty == Numeric && i64::try_from(since_epoch).is_err() => return Err(Failure),
         Part::Epoch => Found::Scaled(since_epoch, 6),
         Part::Julian => Found::Julian(days + JULIAN, time),
         _ => Found::of_time(part, time).or_else(|_| Found::of_day(part, days))?,

@@ -1,7 +1,5 @@
 //! `AT TIME ZONE`: named zones by the database of time zones in this program, and fixed offsets.
 
-use std::str::FromStr;
-
 use chrono::{Offset, TimeZone};
 use chrono_tz::Tz;
 
