@@ -20,7 +20,14 @@ pub(super) fn is_regex(name: &str) -> bool {
 /// Whether no `COLLATE` is printed within an expression, which would decide the collation around it.
 fn keeps_collation(node: &Node) -> bool {
     let own = match &node.kind {
-        Kind::Column(_) | Kind::Constant(_) | Kind::Cast { .. } | Kind::Case { .. } | Kind::Coalesce(_) => true,
+        Kind::Column(_)
+        | Kind::Constant(_)
+        | Kind::Cast { .. }
+        | Kind::Case { .. }
+        | Kind::Coalesce(_)
+        | Kind::Array(_)
+        | Kind::Element { .. }
+        | Kind::Slice { .. } => true,
         Kind::Call { function, arguments } => match function.collation {
             Collation::Free => true,
             Collation::Known => {
