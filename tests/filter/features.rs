@@ -63,7 +63,7 @@ pub const PROMISED: &[(&str, usize)] = &[
     ("slice", 40),
     ("array cast", 40),
     ("enum cast", 1),
-    ("text to date", 30),
+    ("text to date", 0),
     ("rounding cast", 0),
     ("truncating cast", 0),
     ("row distinct", 0),

@@ -343,6 +343,8 @@ pub const TEXTS: &[&str] = &[
     "a-b",
 ];
 
+/// Servers before version 16 calculate its distance from early moments wrongly, without an error.
+pub const LAST_MOMENT: &str = "294276-12-31 23:59:59.999999";
 const MOMENTS: &[&str] = &[
     "2024-02-29 12:34:56",
     "2024-01-01 00:00:00",
@@ -355,7 +357,8 @@ const MOMENTS: &[&str] = &[
     "0044-03-15 12:00:00 BC",
     "0001-12-31 23:59:59.5 BC",
     "4714-11-24 00:00:00 BC",
-    "294276-12-31 23:59:59.999999",
+    "287000-12-31 23:59:59.999999",
+    LAST_MOMENT,
     "12024-05-06 07:08:09.1",
     "1883-11-18 12:00:00",
     "infinity",

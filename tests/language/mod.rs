@@ -2,6 +2,7 @@
 
 mod moments;
 mod numbers;
+mod zones;
 
 use bytes::Bytes;
 use plue_sync::engine::filter::Filter;

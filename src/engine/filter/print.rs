@@ -27,6 +27,13 @@ impl Printer<'_> {
                 self.sql.push_str(&quote_identifier(name));
             }
             Kind::Constant(value) => self.constant(value.as_ref(), node.ty),
+            // Up to Postgres 17 a `null` is no number, from 18 on it is NULL: so it is here.
+            Kind::Cast { value, .. } if value.ty == Type::Jsonb && (node.ty.is_number() || node.ty == Type::Bool) => {
+                self.sql.push_str("NULLIF(");
+                self.node(value);
+                self.sql.push_str(", 'null'::jsonb)::");
+                self.sql.push_str(&node.ty.to_string());
+            }
             Kind::Cast { value, .. } => {
                 self.sql.push('(');
                 self.node(value);
@@ -134,7 +141,15 @@ impl Printer<'_> {
             Kind::Not(value) => self.prefix("NOT ", value),
             Kind::And(list) => self.list(" AND ", list),
             Kind::Or(list) => self.list(" OR ", list),
+            // Of a composite value, IS NULL would ask for the fields.
+            Kind::IsNull { negated, value } if self.is_composite(value) => {
+                self.test(value, !*negated, "DISTINCT FROM NULL");
+            }
             Kind::IsNull { negated, value } => self.test(value, *negated, "NULL"),
+            Kind::IsNullRow { negated, column } => {
+                let ty = Type::Other(0);
+                self.test(&Node::new(ty, Kind::Column(*column)), *negated, "NULL");
+            }
             Kind::IsBool { negated, wanted, value } => {
                 let wanted = match wanted {
                     Some(true) => "TRUE",
@@ -170,6 +185,11 @@ impl Printer<'_> {
         self.sql.push(' ');
         self.node(right);
         self.sql.push(')');
+    }
+
+    fn is_composite(&self, node: &Node) -> bool {
+        let Kind::Column(position) = node.kind else { return false };
+        self.table.columns.get(position).is_some_and(|column| column.type_kind == 'c' && column.dims == 0)
     }
 
     fn by_bytes(&mut self, wanted: bool) {

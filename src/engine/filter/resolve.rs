@@ -305,7 +305,13 @@ impl Resolver<'_> {
             return test.map(Operand::from);
         }
         let value = match plain {
-            Expr::Identifier(name) => self.column_node(self.column(name)?),
+            Expr::Identifier(name) => {
+                let column = self.column(name)?;
+                if self.table.columns.get(column).is_some_and(|column| column.type_kind == 'c' && column.dims == 0) {
+                    return Ok(Node::new(Type::Bool, Kind::IsNullRow { negated, column }).into());
+                }
+                self.column_node(column)
+            }
             _ => {
                 let operand = self.operand(inner)?;
                 self.settled(operand, Type::Text)?

@@ -94,6 +94,11 @@ pub enum Kind {
         negated: bool,
         value: Box<Node>,
     },
+    /// A null test of a column of a composite type: of all of its fields.
+    IsNullRow {
+        negated: bool,
+        column: usize,
+    },
     /// `IS TRUE`, `IS FALSE`, and `IS UNKNOWN` with `None`.
     IsBool {
         negated: bool,
@@ -192,7 +197,7 @@ impl Node {
 
     pub fn children(&self) -> Vec<&Node> {
         match &self.kind {
-            Kind::Column(_) | Kind::Constant(_) => Vec::new(),
+            Kind::Column(_) | Kind::Constant(_) | Kind::IsNullRow { .. } => Vec::new(),
             Kind::Cast { value, .. }
             | Kind::Not(value)
             | Kind::In { value, .. }
@@ -236,7 +241,7 @@ impl Node {
         let mut found = Vec::new();
         let mut open = vec![self];
         while let Some(node) = open.pop() {
-            if let Kind::Column(position) = node.kind {
+            if let Kind::Column(position) | Kind::IsNullRow { column: position, .. } = node.kind {
                 found.push(position);
             }
             open.extend(node.children());

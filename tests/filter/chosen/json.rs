@@ -192,6 +192,7 @@ async fn jsonb_is_compared_and_searched() {
     }
     expressions.extend(
         [
+            "('null'::jsonb)::text",
             "b IN ('5', '\"a\"')",
             "b NOT IN ('{}', '[]', '1.5000')",
             "b = ANY (ARRAY['5.0', 'null']::jsonb[])",

@@ -56,6 +56,7 @@ impl Resolver<'_> {
         };
         let node = self.apply(chosen, known.clone())?.ok_or_else(|| self.no_overload(at, name, &known))?;
         self.check_zone(at, name, &node)?;
+        self.check_part(at, name, &node)?;
         self.fold(node, at).map(Operand::from)
     }
 

@@ -10,7 +10,6 @@ use crate::engine::filter::posix;
 use crate::engine::filter::tree::{Kind, Node};
 use crate::engine::filter::types::Type;
 use crate::engine::filter::value::Value;
-use crate::engine::tables::Column;
 
 /// Whether an operator takes a regular expression.
 pub(super) fn is_regex(name: &str) -> bool {
