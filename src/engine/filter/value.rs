@@ -278,7 +278,8 @@ fn parse_hexadecimal(text: &str) -> Option<f64> {
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
-    let number = u64::from_str_radix(&digits, 16).ok().filter(|number| *number < 1 << 53 && !digits.starts_with('+'))?;
+    let number =
+        u64::from_str_radix(&digits, 16).ok().filter(|number| *number < 1 << 53 && !digits.starts_with('+'))?;
     let scale = exponent.checked_sub(i32::try_from(fraction.len()).ok()?.checked_mul(4)?)?;
     let value = number as f64 * 2f64.powi(scale);
     (value.is_normal() || number == 0).then_some(value)
