@@ -41,6 +41,10 @@ pub async fn answer(state: &Arc<State>, request: &ShapeRequest, permit: &mut Per
 pub async fn find(state: &Arc<State>, request: &ShapeRequest, permit: &mut Permit) -> Result<Arc<Shape>, Answer> {
     let catalog = state.ready().await?;
     let definition = define(state, request).await?;
+    if request.compaction && definition.has_subqueries() {
+        let text = "can't be enabled for shapes with subqueries";
+        return Err(refused(&Invalid::one("experimental_compaction", text)));
+    }
     let shape = match catalog.find(&definition) {
         Some(shape) => shape,
         None => create(state, catalog, request).await?,
@@ -171,7 +175,12 @@ pub fn no_snapshot(failure: Failure) -> Answer {
         Failure::Retry(reason) => Answer::unavailable(&reason, SNAPSHOT_FAILED, true),
         Failure::Unreachable => unreachable(),
         Failure::Changed => Answer::must_refetch(None),
-        Failure::Condition(reason) => refused(&Invalid::one("where", reason)),
+        Failure::Condition(code) => refused(&Invalid::one(
+            "where",
+            format!(
+                "Postgres cannot evaluate it on a row of the table (SQLSTATE {code}); CASE can keep such rows from it"
+            ),
+        )),
         Failure::Unexpected(cause) => {
             warn!(cause, "a snapshot could not be made");
             Answer::server_error("Unexpected error while creating snapshot")

@@ -172,7 +172,7 @@ impl State {
             _ if self.health() == Health::Waiting => "Timeout waiting for Postgres lock acquisition",
             _ => "Timeout waiting for replication client to be ready",
         };
-        Err(Answer::unavailable(reason, NOT_READY, false))
+        Err(Answer::unavailable(&self.not_ready(reason), NOT_READY, false))
     }
 
     /// The shapes, if the first session has found them.

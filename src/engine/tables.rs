@@ -5,6 +5,7 @@ mod partitions;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Row};
 
+use super::casing::{self, Casing};
 use crate::shape::TableName;
 
 pub use partitions::{Partition, partitions};
@@ -91,6 +92,9 @@ pub struct Column {
     /// Of an enum, or of the enum that an array's elements are.
     #[serde(default)]
     pub labels: Labels,
+    /// Which letters of its strings have two cases.
+    #[serde(default)]
+    pub casing: Casing,
 }
 
 /// The labels of an enum, in its order. They take no part in comparisons of tables: a new label changes no row.
@@ -119,7 +123,10 @@ pub enum TableError {
 
 /// One row a column; a table without columns has none, and so does not exist for us (protocol, 2.3). Nor do the tables of
 /// Postgres itself, which no publication can have: their oids are below the first that is given to others.
-const TABLES: &str = "
+fn query() -> String {
+    let casing = casing::query();
+    format!(
+        "
 SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence::text,
        a.attname, a.atttypid, coalesce(e.typname, t.typname), coalesce(e.typtype, t.typtype)::text, a.atttypmod,
        CASE WHEN e.oid IS NULL THEN 0 ELSE greatest(a.attndims, 1) END::int4,
@@ -127,7 +134,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence::text,
        coalesce(l.collisdeterministic, true),
        array_position(i.indkey::int2[], a.attnum),
        CASE WHEN coalesce(e.typtype, t.typtype) = 'e' THEN coalesce(e.oid, t.oid) ELSE 0 END,
-       ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = coalesce(e.oid, t.oid) ORDER BY enumsortorder)
+       ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = coalesce(e.oid, t.oid) ORDER BY enumsortorder),
+       {casing}
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -135,14 +143,16 @@ JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND ";
+WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND "
+    )
+}
 
 /// Finds a table by its name.
 ///
 /// # Errors
 /// Also for a table whose changes Postgres does not replicate, and for one with such a partition.
 pub async fn find(client: &Client, name: &TableName) -> Result<Option<Table>, TableError> {
-    let sql = format!("{TABLES} n.nspname = $1 AND c.relname = $2 ORDER BY c.oid, a.attnum");
+    let sql = format!("{} n.nspname = $1 AND c.relname = $2 ORDER BY c.oid, a.attnum", query());
     let rows = client.query(&sql, &[&name.schema, &name.name]).await.map_err(unreachable)?;
     let unfollowed = match rows.first().map(|row| row.get::<_, &str>(4)) {
         Some("u") => Some(format!("Table {} is unlogged", name.quoted())),
@@ -166,7 +176,7 @@ pub async fn find(client: &Client, name: &TableName) -> Result<Option<Table>, Ta
 
 /// Finds tables by their oids. What no longer exists is left out, and what has names that are no UTF-8.
 pub async fn find_by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, TableError> {
-    let sql = format!("{TABLES} c.oid = ANY($1) ORDER BY c.oid, a.attnum");
+    let sql = format!("{} c.oid = ANY($1) ORDER BY c.oid, a.attnum", query());
     let rows = client.query(&sql, &[&oids]).await.map_err(unreachable)?;
     tables(client, &rows).await
 }
@@ -206,6 +216,7 @@ fn table(rows: &[Row]) -> Result<Table, tokio_postgres::Error> {
             generated: row.get(12),
             deterministic: row.get(13),
             labels: Labels { type_oid: row.get(15), list: row.try_get(16)? },
+            casing: Casing::named(row.get(17)),
         });
         places.push(row.get::<_, Option<i32>>(14));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use plue_sync::engine::tables::quote_literal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -84,6 +85,9 @@ const PARAMETERS: &[(&str, &[&str])] = &[
             "(((",
             "\0",
             "id = 1/0",
+            "1 / (id - 5) = 1",
+            "value::int = 1",
+            "value::date > '2024-01-01'",
         ],
     ),
     ("params", &["{\"1\":\"x\"}", "[\"x\"]", "x", "{}", "{\"1\":1}", "{\"1\":null}", "[", "{\"2\":\"x\"}"]),
@@ -146,7 +150,7 @@ const HEADERS: &[&str] = &[
     "X-Forwarded-For: ::1",
     "Range: bytes=0-1",
     "Expect: 100-continue",
-    "Upgrade: websocket",
+    "Upgrade: h2c",
     "Content-Type: application/json",
     "Content-Type: application/x-www-form-urlencoded",
     "Content-Type: multipart/form-data; boundary=x",
@@ -348,7 +352,14 @@ async fn no_request_is_answered_with_500_and_none_stops_the_engine() {
     .await;
 }
 
+/// With rows of the first values of each kind, which every server takes.
 fn odd_table() -> String {
     let columns = KINDS.iter().flat_map(|kind| ["a", "b"].map(|half| format!(", {}{half} {}", kind.name, kind.sql)));
-    format!("CREATE TABLE odd (id int4 PRIMARY KEY{}); INSERT INTO odd VALUES (1);", columns.collect::<String>())
+    let mut sql = format!("CREATE TABLE odd (id int4 PRIMARY KEY{});", columns.collect::<String>());
+    for id in 0..4 {
+        let value = |at: usize| quote_literal(KINDS[at / 2].values[(id + at) % KINDS[at / 2].values.len().min(4)]);
+        let values: Vec<_> = (0..KINDS.len() * 2).map(value).collect();
+        sql.push_str(&format!("INSERT INTO odd VALUES ({id}, {});", values.join(", ")));
+    }
+    sql
 }

@@ -236,7 +236,7 @@ async fn c231_dates_and_times_are_calculated() {
         ("d - date '2023-12-31' = 1", &[], &[1]),
         ("d + interval '1 month' = '2024-03-29'", &[], &[2]),
         ("at - interval '12 hours' = timestamp '2024-01-01'", &[], &[1]),
-        ("at - timestamp '2024-01-01' = interval '12 hours'", &[], &[1]),
+        ("CASE WHEN at < 'infinity' THEN at - timestamp '2024-01-01' = interval '12 hours' END", &[], &[1]),
         ("d <> '2024-01-01'", &[], &[2, 3, 5]),
         ("at > '2024-01-01'", &[], &[1, 2, 5]),
     ];
@@ -317,6 +317,19 @@ async fn c238_what_is_no_boolean_is_refused() {
         assert!(told, "{filter}: {text}");
     }
     assert_eq!(scene.refused("1").await, "WHERE clause must return a boolean");
+}
+
+/// No number of the list. The snapshot's query fails on a row; that is no fault of ours, and what is in the row is nobody's business.
+#[actix_rt::test]
+async fn a_condition_that_fails_on_a_row_is_refused_without_its_values() {
+    let scene = Scene::new().await;
+    for (filter, code) in [("1 / (id - 3) = 1", "22012"), ("value::int = 1", "22P02"), ("id * 2147483647 > 1", "22003")]
+    {
+        let text = scene.refused(filter).await;
+        assert!(text.contains(code) && !text.contains("yes"), "{filter}: {text}");
+    }
+    let guarded = "CASE WHEN id <> 3 THEN 1 / (id - 3) = 1 END";
+    assert_eq!(ids(&scene.ask(guarded, &[]).await.is(200)), [4]);
 }
 
 #[actix_rt::test]

@@ -148,6 +148,13 @@ impl Rows {
         }
     }
 
+    /// All six comparisons exist in Postgres, and not here.
+    pub fn none(&mut self, left: Type, right: Type) {
+        self.missing(Comparison::Equal.sign(), [left, right], Type::Bool);
+        self.missing(Comparison::NotEqual.sign(), [left, right], Type::Bool);
+        self.no_order(left, right);
+    }
+
     /// The order exists in Postgres, and not here.
     pub fn no_order(&mut self, left: Type, right: Type) {
         for comparison in Comparison::ORDERS {

@@ -90,6 +90,15 @@ pub fn evaluate<'a>(node: &'a Node, row: &'a [Option<Bytes>]) -> Outcome<'a> {
         Kind::Or(list) => all(list, row, false),
         Kind::Not(value) => Ok(truth(evaluate(value, row)?)?.map(|value| Value::Bool(!value))),
         Kind::IsNull { negated, value } => is_null(value, row).map(|null| Some(Value::Bool(null != *negated))),
+        Kind::IsNullRow { negated, column } => {
+            let text = row.get(*column).ok_or(Failure)?.as_deref();
+            let holds = match (text, negated) {
+                (None, negated) => !negated,
+                (Some(text), false) => fields(text).all(|empty| empty),
+                (Some(text), true) => !fields(text).any(|empty| empty),
+            };
+            Ok(Some(Value::Bool(holds)))
+        }
         Kind::IsBool { negated, wanted, value } => {
             let is = truth(evaluate(value, row)?)? == *wanted;
             Ok(Some(Value::Bool(is != *negated)))
@@ -131,6 +140,18 @@ fn is_null(value: &Node, row: &[Option<Bytes>]) -> Result<bool, Failure> {
         Kind::Column(position) => row.get(position).map(Option::is_none).ok_or(Failure),
         _ => evaluate(value, row).map(|value| value.is_none()),
     }
+}
+
+/// Whether each field of a composite value's text is NULL, which prints as nothing: `(1,,"a,b")`.
+fn fields(text: &[u8]) -> impl Iterator<Item = bool> {
+    let inner = text.strip_prefix(b"(").and_then(|text| text.strip_suffix(b")")).unwrap_or(text);
+    let mut quoted = false;
+    // A doubled quote inside of quotes switches twice; a backslash is doubled and never stands before a single quote.
+    let split = inner.split(move |byte| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    });
+    split.map(<[u8]>::is_empty)
 }
 
 fn truth(value: Option<Value<'_>>) -> Result<Option<bool>, Failure> {

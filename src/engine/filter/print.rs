@@ -38,6 +38,13 @@ impl Printer<'_> {
                 self.sql.push_str(&quote_identifier(name));
             }
             Kind::Constant(value) => self.constant(value.as_ref(), node.ty),
+            // Up to Postgres 17 a `null` is no number, from 18 on it is NULL: so it is here.
+            Kind::Cast { value, .. } if value.ty == Type::Jsonb && (node.ty.is_number() || node.ty == Type::Bool) => {
+                self.sql.push_str("NULLIF(");
+                self.node(value);
+                self.sql.push_str(", 'null'::jsonb)::");
+                self.sql.push_str(&node.ty.to_string());
+            }
             Kind::Cast { value, .. } => {
                 self.sql.push('(');
                 self.node(value);
@@ -94,6 +101,7 @@ impl Printer<'_> {
             Kind::In { negated, value, list } => {
                 self.sql.push('(');
                 self.node(value);
+                self.by_bytes(value.ty.is_string() && (list.ty == Type::Name || is_of_several_columns(value)));
                 self.sql.push_str(if *negated { " NOT IN (" } else { " IN (" });
                 // Never one alone: Postgres would make a comparison of it.
                 let nulls = if !list.has_null { 0 } else { 2usize.saturating_sub(list.values.len()).max(1) };
@@ -148,7 +156,15 @@ impl Printer<'_> {
             Kind::Not(value) => self.prefix("NOT ", value),
             Kind::And(list) => self.list(" AND ", list),
             Kind::Or(list) => self.list(" OR ", list),
+            // Of a composite value, IS NULL would ask for the fields.
+            Kind::IsNull { negated, value } if self.is_composite(value) => {
+                self.test(value, !*negated, "DISTINCT FROM NULL");
+            }
             Kind::IsNull { negated, value } => self.test(value, *negated, "NULL"),
+            Kind::IsNullRow { negated, column } => {
+                let ty = Type::Other(0);
+                self.test(&Node::new(ty, Kind::Column(*column)), *negated, "NULL");
+            }
             Kind::IsBool { negated, wanted, value } => {
                 let wanted = match wanted {
                     Some(true) => "TRUE",
@@ -186,6 +202,11 @@ impl Printer<'_> {
         self.sql.push(')');
     }
 
+    fn is_composite(&self, node: &Node) -> bool {
+        let Kind::Column(position) = node.kind else { return false };
+        self.table.columns.get(position).is_some_and(|column| column.type_kind == 'c' && column.dims == 0)
+    }
+
     fn by_bytes(&mut self, wanted: bool) {
         if wanted {
             self.sql.push_str(" COLLATE \"C\"");
@@ -197,7 +218,10 @@ impl Printer<'_> {
         let strings = || arguments.iter().filter(|node| node.ty.is_collatable());
         let wanted = match function.collation {
             Collation::Free => false,
-            Collation::Known => strings().filter(|node| !node.is_constant()).count() > 1,
+            Collation::Known => {
+                let several = strings().filter(|node| has_collation(node)).count() > 1;
+                several || strings().any(is_of_several_columns)
+            }
             Collation::Bytes => true,
         };
         let collated = if wanted { arguments.iter().position(|node| node.ty.is_collatable()) } else { None };
@@ -289,6 +313,15 @@ impl Printer<'_> {
 
 /// Whether Postgres may not know by which collation to compare: both sides have one, or one is made of several columns.
 fn collations_may_differ(left: &Node, right: &Node) -> bool {
-    let both = !left.is_constant() && !right.is_constant();
-    both || [left, right].iter().any(|side| side.text_column().is_none() && side.columns().len() > 1)
+    let both = has_collation(left) && has_collation(right);
+    both || is_of_several_columns(left) || is_of_several_columns(right)
+}
+
+/// The collation of a constant gives way to any other, but for that of a `name`.
+fn has_collation(node: &Node) -> bool {
+    !node.is_constant() || node.ty == Type::Name
+}
+
+fn is_of_several_columns(node: &Node) -> bool {
+    node.text_column().is_none() && node.columns().len() > 1
 }

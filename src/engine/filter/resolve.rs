@@ -39,6 +39,20 @@ pub fn resolve(parsed: Parsed, params: &[String], table: &Table, tables: &[Arc<T
     resolver.condition(&tree)
 }
 
+/// Only TRUE counts of a whole condition, so NULL is as good as FALSE in its ANDs and ORs. Postgres' planner sees that before it
+/// looks at a row, and then an error beside the NULL does not come up.
+fn filtering(node: Node) -> Node {
+    let null_is_false = |node: Node| match node.kind {
+        Kind::Constant(None) => Node::constant(Type::Bool, Some(Value::Bool(false))),
+        _ => filtering(node),
+    };
+    match node.kind {
+        Kind::And(list) => connect(true, list.into_iter().map(null_is_false).collect()),
+        Kind::Or(list) => connect(false, list.into_iter().map(null_is_false).collect()),
+        kind => Node { kind, ..node },
+    }
+}
+
 /// An expression on its way into an operator.
 #[derive(Clone)]
 struct Operand {
@@ -83,7 +97,7 @@ impl Resolver<'_> {
         if text_only || !matches!(condition.node.ty, Type::Bool | Type::Unknown) {
             return Err(FilterError::in_where("WHERE clause must return a boolean"));
         }
-        self.coerce(condition, Type::Bool)
+        Ok(filtering(self.coerce(condition, Type::Bool)?))
     }
 
     fn operand(&mut self, expr: &Expr) -> Resolved {
@@ -182,9 +196,14 @@ impl Resolver<'_> {
         }
     }
 
+    /// Where a name begins, in characters.
+    fn position(&self, name: &Ident) -> usize {
+        let token = usize::try_from(name.span.start.column).unwrap_or_default().saturating_sub(1);
+        self.tokens.offset(token)
+    }
+
     fn column(&self, name: &Ident) -> Resolved<usize> {
-        let at = usize::try_from(name.span.start.column).unwrap_or_default().saturating_sub(1);
-        let at = self.tokens.offset(at);
+        let at = self.position(name);
         let exact = match name.quote_style {
             Some(_) => name.value.clone(),
             None if is_reserved(&name.value) => {
@@ -202,7 +221,7 @@ impl Resolver<'_> {
         let node = self.column_node(position);
         if self.table.columns.get(position).is_some_and(|column| !column.deterministic) {
             let message = format!("the collation of {} is not deterministic, only null tests work on it", name.value);
-            return Err(FilterError::in_where(message));
+            return Err(error_at(self.position(name), message));
         }
         Ok(node.into())
     }
@@ -316,7 +335,13 @@ impl Resolver<'_> {
             return test.map(Operand::from);
         }
         let value = match plain {
-            Expr::Identifier(name) => self.column_node(self.column(name)?),
+            Expr::Identifier(name) => {
+                let column = self.column(name)?;
+                if self.table.columns.get(column).is_some_and(|column| column.type_kind == 'c' && column.dims == 0) {
+                    return Ok(Node::new(Type::Bool, Kind::IsNullRow { negated, column }).into());
+                }
+                self.column_node(column)
+            }
             _ => {
                 let operand = self.operand(inner)?;
                 self.settled(operand, Type::Text)?

@@ -19,6 +19,7 @@ fn column(name: &str, type_name: &str, type_oid: u32) -> Column {
         not_null: false,
         generated: false,
         deterministic: true,
+        casing: Default::default(),
         labels: match type_name {
             "mood" => Labels { type_oid, list: ["sad", "ok", "very happy"].map(String::from).to_vec() },
             _ => Labels::default(),
@@ -38,6 +39,7 @@ fn table() -> Table {
         column("price", "numeric", 1700),
         column("label", "name", 19),
         Column { deterministic: false, ..column("folded", "text", 25) },
+        column("place", "point", 600),
     ];
     let name = TableName { schema: "public".into(), name: "items".into() };
     Table { oid: 1, name, columns, key: vec![0], has_primary_key: true, partitions: None }
@@ -102,9 +104,11 @@ fn refuses_with_the_texts_of_the_catalogue() {
         ("id = 'test'", "At location 5: invalid syntax for type int4: test"),
         ("feeling = 'okay'", "At location 10: invalid syntax for type enum mood: okay"),
         ("feeling < feeling", "At location 8: Could not select an operator overload"),
-        ("data = data", "At location 5: Could not select an operator overload"),
+        ("data < data", "At location 5: Could not select an operator overload"),
+        ("place = place", "At location 6: Could not select an operator overload"),
         ("value > 5", "At location 6: Could not select an operator overload"),
-        ("data ->> 'a' = 'b'", "At location 5: unknown binary operator \"->>\""),
+        ("value @@ 'a' = 'b'", "At location 6: unknown binary operator \"@@\""),
+        ("data @? 'a'", "At location 5: unknown binary operator \"@?\""),
         ("id AND flag", "At location 0: reference id of type int4 is not castable to bool"),
         ("id = $1", "At location 5: parameter $1 was not provided"),
         ("value = B'01'", "At location 8: BitString values are not supported"),
@@ -152,6 +156,23 @@ fn evaluates_the_samples_of_the_protocol() {
         ("'hello' LIKE 'h%o' AND 'hello' NOT LIKE 'hell\\%'", "'t'::bool"),
         ("1 = 1.0", "'t'::bool"),
         ("7 / 2 = 3 AND -7 / 2 = -3", "'t'::bool"),
+        ("2 BETWEEN SYMMETRIC 3 AND 1 AND 2 BETWEEN asymmetric 1 AND 3", "'t'::bool"),
+        ("2 NOT BETWEEN SYMMETRIC 3 AND 1", "'f'::bool"),
+        ("(NULL ISNULL) AND (1 NOTNULL)", "'t'::bool"),
+        ("timestamp '2001-02-16 20:38:40' at time zone 'America/Denver' = '2001-02-17 03:38:40+00'", "'t'::bool"),
+        ("date '2024-01-01' < interval '1 month 1 hour' + date '2023-12-01'", "'t'::bool"),
+        ("greatest(NULL::int4, 2, 3) = 3 AND least('b', 'a') = 'a'", "'t'::bool"),
+        ("CASE 2 WHEN 1 THEN 'one' WHEN 2 THEN 'two' END = 'two'", "'t'::bool"),
+        ("CASE WHEN NULL THEN true END", "NULL::bool"),
+        ("nullif(1, 1) IS NULL AND nullif(1, 2) = 1", "'t'::bool"),
+        ("(1, 2) < (1, 3) AND (1, 'a') = (1, 'a') AND ROW(1, 2) <> (1, 3)", "'t'::bool"),
+        ("(1, NULL) = (2, 3)", "'f'::bool"),
+        ("(1, NULL) < (1, 3)", "NULL::bool"),
+        ("(1, 2) IN ((3, 4), (1, 2))", "'t'::bool"),
+        ("(1, NULL) IS DISTINCT FROM (1, NULL)", "'f'::bool"),
+        ("'10%' LIKE '10!%' ESCAPE '!' AND '10x' NOT LIKE '10!%' ESCAPE '!'", "'t'::bool"),
+        ("extract(dow FROM date '2024-02-29') = 4", "'t'::bool"),
+        ("ceil(1.2) = 2 AND floor(-1.2) = -2 AND pg_catalog.abs(-1) = 1", "'t'::bool"),
         ("7 / 2.0 = 3.5", "'t'::bool"),
         ("(1 / 3.0)::text = '0.33333333333333333333'", "'t'::bool"),
         ("-2147483648 = - 2147483648", "'t'::bool"),
@@ -180,6 +201,33 @@ fn prints_the_same_sql_for_the_same_meaning() {
     assert_eq!(compiled("value < 'a'").sql(), "(\"value\" COLLATE \"C\" < 'a'::text)");
     assert_eq!(compiled("value = 'a\\b'").sql(), "(\"value\" = E'a\\\\b'::text)");
     assert_eq!(compiled("- - id = 1").sql(), "((- (- \"id\")) = '1'::int4)");
+}
+
+#[test]
+fn prints_what_postgres_evaluates_in_the_same_way() {
+    let cases = [
+        ("coalesce(id, 5) > 3", "(COALESCE(\"id\", '5'::int4) > '3'::int4)"),
+        ("greatest(value, 'x') = 'y'", "(GREATEST(\"value\" COLLATE \"C\", 'x'::text) = 'y'::text)"),
+        ("abs(id) % 2 = 1", "((\"abs\"(\"id\") % '2'::int4) = '1'::int4)"),
+        ("(id, value) < (1, 'a')", "(ROW(\"id\", \"value\" COLLATE \"C\") < ROW('1'::int4, 'a'::text))"),
+        ("feeling IN ('ok', 'sad')", "(\"feeling\" IN ('ok', 'sad'))"),
+        ("CASE WHEN flag THEN id END = 1", "((CASE WHEN \"flag\" THEN \"id\" ELSE NULL::int4 END) = '1'::int4)"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(compiled(text).sql(), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_time_zone_is_a_constant_that_every_server_has() {
+    let zoned = |zone: &str| format!("timestamp '2024-01-01' AT TIME ZONE {zone} > '2000-01-01'");
+    for zone in ["'Europe/Paris'", "'utc'", "'Asia/Kolkata'", "interval '2 hours'", "NULL"] {
+        compiled(&zoned(zone));
+    }
+    for zone in ["'EST'", "'<+03>-3'", "'Europe/Nowhere'", "value", "'+02'"] {
+        let error = refusal(&zoned(zone));
+        assert!(error.starts_with("At location 23:") && error.contains("time zone"), "{error}");
+    }
 }
 
 #[test]
@@ -244,7 +292,9 @@ fn a_null_test_works_on_any_type_and_nothing_else_does() {
     assert!(compiled("folded IS NULL").matches(&row(&[])));
     assert!(refusal("folded = 'a'").contains("not deterministic"));
     assert!(refusal("folded IN ('a')").contains("not deterministic"));
-    refusal("data = '{}'");
+    refusal("data < '{}'");
+    refusal("place = '(1,2)'");
+    assert!(compiled("place IS NOT NULL").matches(&row(&[("place", "(1,2)")])));
 }
 
 #[test]

@@ -98,6 +98,11 @@ pub enum Kind {
         negated: bool,
         value: Box<Node>,
     },
+    /// A null test of a column of a composite type: of all of its fields.
+    IsNullRow {
+        negated: bool,
+        column: usize,
+    },
     /// `IS TRUE`, `IS FALSE`, and `IS UNKNOWN` with `None`.
     IsBool {
         negated: bool,
@@ -196,7 +201,7 @@ impl Node {
 
     pub fn children(&self) -> Vec<&Node> {
         match &self.kind {
-            Kind::Column(_) | Kind::Constant(_) | Kind::InSubquery(_) => Vec::new(),
+            Kind::Column(_) | Kind::Constant(_) | Kind::InSubquery(_) | Kind::IsNullRow { .. } => Vec::new(),
             Kind::Cast { value, .. }
             | Kind::Not(value)
             | Kind::In { value, .. }
@@ -241,7 +246,7 @@ impl Node {
         let mut open = vec![self];
         while let Some(node) = open.pop() {
             match &node.kind {
-                Kind::Column(position) => found.push(*position),
+                Kind::Column(position) | Kind::IsNullRow { column: position, .. } => found.push(*position),
                 Kind::InSubquery(membership) => found.extend(membership.left.iter().map(|left| left.position)),
                 _ => {}
             }

@@ -257,11 +257,32 @@ fn parse_float(ty: Type, text: &str) -> Option<f64> {
         // The sign of a NaN does not show anywhere.
         return read_float(text.as_bytes(), false);
     }
+    if unsigned.starts_with("0x") || unsigned.starts_with("0X") {
+        let value = parse_hexadecimal(&unsigned[2..])?;
+        let value = if ty == Type::Float4 { f64::from(value as f32) } else { value };
+        let value = if text.starts_with('-') { -value } else { value };
+        return value.is_finite().then_some(value);
+    }
     let decimal = unsigned.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
     let value = if decimal { read_float(text.as_bytes(), ty == Type::Float4)? } else { return None };
     let mantissa = unsigned.split(['e', 'E']).next().unwrap_or_default();
     let lost = value == 0.0 && mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
     (value.is_finite() && !lost).then_some(value)
+}
+
+/// `1f`, `1.8p-3`: what the C library reads behind `0x`. Only what is exact.
+fn parse_hexadecimal(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = match text.split_once(['p', 'P']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let number =
+        u64::from_str_radix(&digits, 16).ok().filter(|number| *number < 1 << 53 && !digits.starts_with('+'))?;
+    let scale = exponent.checked_sub(i32::try_from(fraction.len()).ok()?.checked_mul(4)?)?;
+    let value = number as f64 * 2f64.powi(scale);
+    (value.is_normal() || number == 0).then_some(value)
 }
 
 /// The shortest digits from which every reader gets this float again, whatever it rounds halves to; as Postgres prints it.

@@ -29,7 +29,7 @@ pub enum Failure {
     Unreachable,
     /// The table is not what it was when the shape was defined.
     Changed,
-    /// Postgres cannot compute the shape's condition for one of its rows, and says why.
+    /// The condition fails on a row, such as by a division by zero; with the SQLSTATE.
     Condition(String),
     /// Nothing that a caller can mend.
     Unexpected(String),

@@ -285,7 +285,8 @@ fn rows_failure(error: &tokio_postgres::Error, definition: &Definition) -> Failu
             if definition.condition.is_some()
                 && CLASSES.iter().any(|class| database.code().code().starts_with(class)) =>
         {
-            Failure::Condition(database.message().to_owned())
+            // Not the message: it may quote a value of a row that the caller must not see.
+            Failure::Condition(database.code().code().to_owned())
         }
         _ => failure(error),
     }

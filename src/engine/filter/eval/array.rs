@@ -24,38 +24,34 @@ fn index(node: &Node, row: Row<'_>) -> Result<Option<i32>, Failure> {
 }
 
 pub fn element<'a>(ty: Type, array: &'a Node, indexes: &'a [Node], row: Row<'a>) -> Outcome<'a> {
-    let value = evaluate(array, row)?;
-    let mut given = Vec::with_capacity(indexes.len());
-    for node in indexes {
-        match index(node, row)? {
-            Some(index) => given.push(index),
-            None => return Ok(None),
-        }
-    }
-    if value.is_none() {
-        return Ok(None);
-    }
+    let Some(value) = evaluate(array, row)? else { return Ok(None) };
+    // All are evaluated before one is looked at: each may fail.
+    let given: Result<Vec<Option<i32>>, Failure> = indexes.iter().map(|node| index(node, row)).collect();
+    let Some(given) = given?.into_iter().collect::<Option<Vec<i32>>>() else { return Ok(None) };
+    let value = Some(value);
     let array = read(value.as_ref())?;
     array.element(&given).map(|text| Value::read(ty, text).map(Value::into_owned)).transpose()
 }
 
 pub fn slice<'a>(array: &'a Node, bounds: &'a [(Option<Node>, Option<Node>)], row: Row<'a>) -> Outcome<'a> {
     let value = evaluate(array, row)?;
+    let Some(Value::Array(ty, _)) = value else { return Ok(None) };
     let mut given = Vec::with_capacity(bounds.len());
+    let mut null = false;
     for (low, high) in bounds {
         let mut bound = [None, None];
         for (node, bound) in [low, high].into_iter().zip(&mut bound) {
             if let Some(node) = node {
-                match index(node, row)? {
-                    Some(index) => *bound = Some(index),
-                    None => return Ok(None),
-                }
+                *bound = index(node, row)?;
+                null |= bound.is_none();
             }
         }
         let [low, high] = bound;
         given.push(Bounds { low, high });
     }
-    let Some(Value::Array(ty, _)) = value else { return Ok(None) };
+    if null {
+        return Ok(None);
+    }
     let array = read(value.as_ref())?;
     Ok(Some(wrapped(ty, &array.slice(&given))))
 }

@@ -75,6 +75,10 @@ fn is_operator(written: &str) -> bool {
 pub fn joins_differently(before: &[Token], token: &Token) -> bool {
     let keyword = |token: &Token, keyword: Keyword| matches!(token, Token::Word(word) if word.keyword == keyword);
     match before {
+        // A type has no empty list of modifiers.
+        [.., sign, Token::Word(_), Token::LParen] if *token == Token::RParen => {
+            *sign == Token::DoubleColon || keyword(sign, Keyword::AS)
+        }
         // Postgres joins strings only across a line break.
         [.., last] if is_string(last) && is_string(token) => true,
         // `x NOT NULL` is a constraint, and no test.

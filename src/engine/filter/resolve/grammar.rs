@@ -5,11 +5,12 @@ use sqlparser::ast::{CeilFloorKind, DateTimeField, Expr, Interval, Value as Lite
 
 use super::{Operand, Resolved, Resolver};
 use crate::engine::filter::FilterError;
+use crate::engine::filter::eval::evaluate;
 use crate::engine::filter::functions::moment::Zone;
 use crate::engine::filter::parse::error_at;
 use crate::engine::filter::tree::{Kind, Node};
 use crate::engine::filter::types::Type;
-use crate::engine::filter::value::Value;
+use crate::engine::filter::value::{Interval as Span, Value};
 
 impl Resolver<'_> {
     pub(super) fn at_time_zone(&mut self, moment: &Expr, zone: &Expr) -> Resolved {
@@ -46,6 +47,34 @@ impl Resolver<'_> {
             }
             _ => Err(error_at(self.tokens.start(whole), "this form of INTERVAL is not supported")),
         }
+    }
+
+    /// A constant part, such as `year`, has to be one of the type: a row would only fail.
+    pub(super) fn check_part(&self, at: usize, name: &str, node: &Node) -> Result<(), FilterError> {
+        let Kind::Call { function, arguments } = &node.kind else { return Ok(()) };
+        let ("extract" | "date_part" | "date_trunc", [part, moment, ..]) = (name, arguments.as_slice()) else {
+            return Ok(());
+        };
+        let Kind::Constant(Some(Value::Text(text))) = &part.kind else { return Ok(()) };
+        let sample = match moment.ty {
+            Type::Date => Value::Date(0),
+            Type::Time => Value::Time(0),
+            Type::Interval => Value::Interval(Span::default()),
+            _ => Value::Timestamp(0),
+        };
+        let sample = Node::constant(moment.ty, Some(sample));
+        let rest = arguments.iter().skip(2).cloned();
+        let arguments = [part.clone(), sample].into_iter().chain(rest).collect::<Vec<_>>();
+        if arguments.iter().any(|argument| !argument.is_constant()) {
+            return Ok(());
+        }
+        let call = Node::new(node.ty, Kind::Call { function, arguments });
+        evaluate(&call, &[]).map(drop).map_err(|_| {
+            error_at(
+                at,
+                format_args!("unit \"{}\" is not supported for type {}", String::from_utf8_lossy(text), moment.ty),
+            )
+        })
     }
 
     /// A zone by name has to be a constant that we know: another may be an abbreviation of the server's configuration.

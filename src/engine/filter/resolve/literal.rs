@@ -6,7 +6,7 @@ use super::{Operand, Resolved, Resolver};
 use crate::engine::filter::catalog::casts::{Context, Convert, Pathway, pathway};
 use crate::engine::filter::parse::error_at;
 use crate::engine::filter::tree::{Kind, Node};
-use crate::engine::filter::types::Type;
+use crate::engine::filter::types::{Category, Type};
 use crate::engine::filter::value::{Failure, Value};
 
 /// The values of `$1`, `$2`, .. and the type that each got at its first use.
@@ -191,17 +191,28 @@ impl Resolver<'_> {
             return self.array(plain, array, Some(to));
         }
         let operand = self.operand(inner)?;
-        let sign = self.tokens.after(inner, |token| token.to_string() == "::");
-        self.cast(Operand { at: if operand.at == 0 { sign } else { operand.at }, ..operand }, to, Context::Explicit)
-            .map(Operand::from)
+        let at = self.tokens.after(inner, |token| token.to_string() == "::");
+        self.convert(at, operand, to)
     }
 
-    /// Converts as far as the context allows.
-    pub(super) fn cast(&mut self, operand: Operand, to: Type, context: Context) -> Resolved<Node> {
+    /// An explicit cast; `at` is the position of its error.
+    pub(super) fn convert(&mut self, at: usize, operand: Operand, to: Type) -> Resolved {
+        self.cast(at, operand, to, Context::Explicit).map(Operand::from)
+    }
+
+    /// Converts as far as the context allows; `at` is the position of its error.
+    pub(super) fn cast(&mut self, at: usize, operand: Operand, to: Type, context: Context) -> Resolved<Node> {
         let operand = self.known(operand)?;
-        let (from, at) = (operand.node.ty, operand.at);
+        let from = operand.node.ty;
         if from == Type::Unknown || from == to {
             return self.coerce(operand, to);
+        }
+        let reads = matches!(to.category(), Category::Moment | Category::Span);
+        if from.is_string() && reads && !operand.node.is_constant() {
+            let message = format!(
+                "a string of a row is not cast to {to}: Postgres reads more forms of it than are known here; compare ISO 8601 as text"
+            );
+            return Err(error_at(at, message));
         }
         let Some(by) = self.conversion(&operand.node, to, context) else {
             let from = self.type_name(&operand.node);

@@ -125,7 +125,14 @@ impl Resolver<'_> {
             .map(|entry| match entries(entry) {
                 // A row in a row is a value of its own, and never NULL.
                 Some(_) => Err(self.unsupported(entry)),
-                None => self.null_test(entry, negated).map(|operand| operand.node),
+                // Postgres does not look into a composite value that is an entry.
+                None => self.null_test(entry, negated).map(|operand| match operand.node.kind {
+                    Kind::IsNullRow { negated, column } => {
+                        let value = Box::new(self.column_node(column));
+                        Node::new(Type::Bool, Kind::IsNull { negated, value })
+                    }
+                    _ => operand.node,
+                }),
             })
             .collect();
         Some(tests.map(|tests| connect(true, tests)))

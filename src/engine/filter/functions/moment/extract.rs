@@ -189,8 +189,7 @@ fn of_interval<'a>(arguments: &mut Arguments<'a>) -> Outcome<'a> {
         Part::Day => Found::Whole(days.into()),
         Part::Month => Found::Whole(months_of_year),
         // Postgres 18 counts the quarters of negative intervals in another way.
-        Part::Quarter if months < 0 => return Err(Failure),
-        Part::Quarter => Found::Whole(months_of_year / 3 + 1),
+        Part::Quarter => return Err(Failure),
         Part::Year => Found::Whole(years),
         Part::Decade => Found::Whole(years / 10),
         Part::Century => Found::Whole(years / 100),

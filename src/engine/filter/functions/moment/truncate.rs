@@ -66,8 +66,6 @@ fn truncate_span(part: Part, span: Span) -> Result<Span, Failure> {
     let months = |length: i32| Span { months: span.months / length * length, days: 0, micros: 0 };
     Ok(match part {
         Part::Month => months(1),
-        // Postgres 18 counts the quarters of negative intervals in another way.
-        Part::Quarter if span.months < 0 => return Err(Failure),
         Part::Quarter => months(3),
         Part::Year => months(12),
         Part::Decade => months(120),

@@ -6,11 +6,13 @@ use chrono_tz::Tz;
 use super::{checked, is_infinite};
 use crate::engine::filter::catalog::arguments::Arguments;
 use crate::engine::filter::catalog::{Outcome, Rows};
-use crate::engine::filter::moment::{DAY, EPOCH_DAYS};
+use crate::engine::filter::moment::{DAY, EPOCH_DAYS, civil_from_days, days_from_civil};
 use crate::engine::filter::types::Type::*;
 use crate::engine::filter::value::{Failure, Value};
 
 const SECOND: i64 = 1_000_000;
+/// The list of changes has all up to here, for every zone.
+const LAST_YEAR: i64 = 2_095;
 
 pub fn add(rows: &mut Rows) {
     rows.strict("timezone", [Text, Timestamptz], Timestamp, |a| {
@@ -66,6 +68,7 @@ impl Zone {
     /// The offset at a moment, in microseconds to the east.
     pub fn east_of(&self, micros: i64) -> Result<i64, Failure> {
         let Zone::Named(zone) = self else { return Ok(0) };
+        let micros = in_known_years(micros);
         let seconds = micros.div_euclid(SECOND) - i64::from(EPOCH_DAYS) * (DAY / SECOND);
         let moment = chrono::DateTime::from_timestamp(seconds, 0).ok_or(Failure)?;
         let offset = zone.offset_from_utc_datetime(&moment.naive_utc());
@@ -83,4 +86,18 @@ impl Zone {
         let later = at(after)?;
         if self.east_of(later)? == after { Ok(later) } else { at(before) }
     }
+}
+
+/// The zones' rules for the last years go on for ever, but the list of their changes ends: a later moment is looked up at the same
+/// moment of an earlier year that begins on the same day of the week.
+fn in_known_years(micros: i64) -> i64 {
+    let (year, ..) = civil_from_days(micros.div_euclid(DAY));
+    if year <= LAST_YEAR {
+        return micros;
+    }
+    let first = |year: i64| days_from_civil(year, 1, 1);
+    let length = |year: i64| first(year + 1) - first(year);
+    let alike = |other: &i64| (first(*other) - first(year)) % 7 == 0 && length(*other) == length(year);
+    let other = (LAST_YEAR - 27..=LAST_YEAR).find(alike).unwrap_or(LAST_YEAR);
+    micros + (first(other) - first(year)) * DAY
 }
