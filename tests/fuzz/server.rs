@@ -328,7 +328,13 @@ async fn no_request_is_answered_with_500_and_none_stops_the_engine() {
                 let request = request(&mut random, &mut generator);
                 let started = std::time::Instant::now();
                 *seen.entry(answer(&address, &request).await).or_default() += 1;
-                if started.elapsed().as_millis() > 1000 { println!("SLOW {:?} {}", started.elapsed(), String::from_utf8_lossy(&request.bytes[..request.bytes.len().min(300)])); }
+                if started.elapsed().as_millis() > 1000 {
+                    println!(
+                        "SLOW {:?} {}",
+                        started.elapsed(),
+                        String::from_utf8_lossy(&request.bytes[..request.bytes.len().min(300)])
+                    );
+                }
             }
             seen
         }

@@ -265,9 +265,8 @@ async fn texts_of_numbers() {
         "bool $a",
     ];
     // Later versions read more forms of integers.
-    let newer = |expression: &str| {
-        (expression.contains("0x") || expression.contains("1_000")) && !expression.contains("float")
-    };
+    let newer =
+        |expression: &str| (expression.contains("0x") || expression.contains("1_000")) && !expression.contains("float");
     let expressions: Vec<String> = products(&templates, &texts, &[]).into_iter().filter(|text| !newer(text)).collect();
     judge.compare(&expressions, |_| false).await;
 }
