@@ -11,6 +11,7 @@
 
 mod admission;
 mod answer;
+pub mod casing;
 mod catalog;
 mod collector;
 pub mod definition;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Row};
 
+use super::casing::{self, Casing};
 use crate::shape::TableName;
 
 /// Quotes a string for SQL, whatever `standard_conforming_strings` says.
@@ -50,6 +51,9 @@ pub struct Column {
     /// Of an enum, or of the enum that an array's elements are.
     #[serde(default)]
     pub labels: Labels,
+    /// Which letters of its strings have two cases.
+    #[serde(default)]
+    pub casing: Casing,
 }
 
 /// The labels of an enum, in its order. They take no part in comparisons of tables: a new label changes no row.
@@ -77,14 +81,18 @@ pub enum TableError {
 }
 
 /// One row a column; a table without columns has none, and so does not exist for us (protocol, 2.3).
-const TABLES: &str = "
+fn query() -> String {
+    let casing = casing::query();
+    format!(
+        "
 SELECT c.oid, n.nspname, c.relname, c.relkind::text,
        a.attname, a.atttypid, coalesce(e.typname, t.typname), coalesce(e.typtype, t.typtype)::text, a.atttypmod,
        CASE WHEN e.oid IS NULL THEN 0 ELSE greatest(a.attndims, 1) END::int4,
        a.attnotnull, a.attgenerated <> '', coalesce(l.collisdeterministic, true),
        array_position(i.indkey::int2[], a.attnum),
        CASE WHEN coalesce(e.typtype, t.typtype) = 'e' THEN coalesce(e.oid, t.oid) ELSE 0 END,
-       ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = coalesce(e.oid, t.oid) ORDER BY enumsortorder)
+       ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = coalesce(e.oid, t.oid) ORDER BY enumsortorder),
+       {casing}
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -92,11 +100,13 @@ JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-WHERE c.relkind IN ('r', 'p') AND ";
+WHERE c.relkind IN ('r', 'p') AND "
+    )
+}
 
 /// Finds a table by its name.
 pub async fn find(client: &Client, name: &TableName) -> Result<Option<Table>, TableError> {
-    let sql = format!("{TABLES} n.nspname = $1 AND c.relname = $2 ORDER BY c.oid, a.attnum");
+    let sql = format!("{} n.nspname = $1 AND c.relname = $2 ORDER BY c.oid, a.attnum", query());
     let rows = client.query(&sql, &[&name.schema, &name.name]).await.map_err(unreachable)?;
     if rows.first().is_some_and(|row| row.get::<_, &str>(3) == "p") {
         return Err(TableError::Partitioned);
@@ -106,7 +116,7 @@ pub async fn find(client: &Client, name: &TableName) -> Result<Option<Table>, Ta
 
 /// Finds tables by their oids. What no longer exists is left out.
 pub async fn find_by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, TableError> {
-    let sql = format!("{TABLES} c.oid = ANY($1) ORDER BY c.oid, a.attnum");
+    let sql = format!("{} c.oid = ANY($1) ORDER BY c.oid, a.attnum", query());
     let rows = client.query(&sql, &[&oids]).await.map_err(unreachable)?;
     Ok(tables(&rows))
 }
@@ -132,6 +142,7 @@ fn table(rows: &[Row]) -> Table {
         generated: row.get(11),
         deterministic: row.get(12),
         labels: Labels { type_oid: row.get(14), list: row.get(15) },
+        casing: Casing::named(row.get(16)),
     });
     let place_in_key = |position: usize| rows[position].get::<_, Option<i32>>(13);
     let mut key: Vec<usize> = (0..rows.len()).filter(|position| place_in_key(*position).is_some()).collect();

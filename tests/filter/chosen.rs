@@ -7,6 +7,7 @@ mod patterns;
 mod texts;
 
 use bytes::Bytes;
+use plue_sync::engine::casing::{self, Casing};
 use plue_sync::engine::filter::Filter;
 use plue_sync::engine::tables::{Column, Labels, Table, quote_literal};
 use plue_sync::shape::TableName;
@@ -32,7 +33,11 @@ pub struct Chosen {
 impl Chosen {
     /// `columns` as in CREATE TABLE; each row is a list for VALUES.
     pub async fn new(columns: &str, rows: &[&str]) -> Chosen {
-        let database = Database::fresh().await;
+        Self::of(Database::with_letters_of("C").await, columns, rows).await
+    }
+
+    /// The same in a database of one's own choice.
+    pub async fn of(database: Database, columns: &str, rows: &[&str]) -> Chosen {
         let client = database.connect().await;
         client.batch_execute("SET TimeZone = 'UTC'").await.expect("settings");
         client.batch_execute(SHOWN).await.expect("a function");
@@ -158,11 +163,14 @@ fn text(text: &str) -> Bytes {
 }
 
 async fn describe(client: &Client) -> Table {
-    let describe = "SELECT attname, atttypid, coalesce(e.typname, t.typname), coalesce(e.typtype, t.typtype)::text, attndims, \
-                    coalesce(e.oid, t.oid) \
-                    FROM pg_attribute JOIN pg_type t ON t.oid = atttypid LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' \
-                    WHERE attrelid = 'chosen'::regclass AND attnum > 0 ORDER BY attnum";
-    let described = client.query(describe, &[]).await.expect("the columns");
+    let describe = format!(
+        "SELECT attname, atttypid, coalesce(e.typname, t.typname), coalesce(e.typtype, t.typtype)::text, attndims, \
+                    coalesce(e.oid, t.oid), {} \
+                    FROM pg_attribute a JOIN pg_type t ON t.oid = atttypid LEFT JOIN pg_collation l ON l.oid = attcollation LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' \
+                    WHERE attrelid = 'chosen'::regclass AND attnum > 0 ORDER BY attnum",
+        casing::query()
+    );
+    let described = client.query(&describe, &[]).await.expect("the columns");
     let columns = described.iter().map(|row| {
         let kind = row.get::<_, String>(3).chars().next().expect("one letter");
         let labels = Labels { type_oid: row.get(5), list: vec!["sad".into(), "ok".into()] };
@@ -177,6 +185,7 @@ async fn describe(client: &Client) -> Table {
             generated: false,
             deterministic: true,
             labels: if kind == 'e' { labels } else { Labels::default() },
+            casing: Casing::named(row.get(6)),
         }
     });
     let name = TableName { schema: "public".into(), name: "chosen".into() };

@@ -171,6 +171,7 @@ fn column(name: &str, sql: &str) -> Column {
         not_null: false,
         generated: false,
         deterministic: true,
+        casing: Default::default(),
         labels: match type_name {
             "mood" => Labels { type_oid: oid, list: ["sad", "ok", "very happy", "it's"].map(String::from).to_vec() },
             _ => Labels::default(),

@@ -99,6 +99,7 @@ fn table() -> Table {
         generated: false,
         deterministic: true,
         labels: Labels::default(),
+        casing: Default::default(),
     };
     let name = TableName { schema: "public".into(), name: "items".into() };
     Table { oid: 1, name, columns: vec![id], key: vec![0], has_primary_key: true }

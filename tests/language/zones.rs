@@ -26,6 +26,7 @@ fn column(name: &str, type_name: &str, type_oid: u32) -> Column {
         generated: false,
         deterministic: true,
         labels: Labels::default(),
+        casing: Default::default(),
     }
 }
 

@@ -31,9 +31,19 @@ impl Database {
 
     /// Makes an empty database in the cluster with this superuser's address.
     pub async fn in_cluster(admin: &str) -> Self {
+        Self::create(admin, "").await
+    }
+
+    /// Makes an empty database whose letters are those of a locale, such as `C.UTF-8`, in the shared cluster.
+    pub async fn with_letters_of(locale: &str) -> Self {
+        let options = format!("TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE '{locale}'");
+        Self::create(&shared_cluster(), &options).await
+    }
+
+    async fn create(admin: &str, options: &str) -> Self {
         let name = format!("test_{}", Uuid::now_v7().simple());
         let (client, _) = connect(admin).await;
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a new database");
+        client.batch_execute(&format!("CREATE DATABASE {name} {options}")).await.expect("a new database");
         let (server, _) = admin.rsplit_once('/').expect("an address with a database");
         Self { url: format!("{server}/{name}"), admin: admin.to_owned(), name }
     }

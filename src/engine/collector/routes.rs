@@ -204,6 +204,7 @@ impl Source {
                 generated: false,
                 deterministic: true,
                 labels: Default::default(),
+                casing: Default::default(),
             })
             .collect();
         let sent = |name: &str| relation.columns.iter().any(|column| column.name == name);

@@ -18,6 +18,7 @@ fn table(columns: &[&str], key: &[usize]) -> Table {
         generated: text.starts_with('+'),
         deterministic: true,
         labels: Default::default(),
+        casing: Default::default(),
     };
     Table {
         oid: 1,

@@ -14,6 +14,7 @@ fn column(name: &str) -> Column {
         generated: false,
         deterministic: true,
         labels: Default::default(),
+        casing: Default::default(),
     }
 }
 

@@ -6,6 +6,9 @@
 pub mod compare;
 pub mod edit;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use smallvec::SmallVec;

@@ -7,6 +7,9 @@ pub mod compare;
 pub mod scan;
 pub mod tree;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use self::scan::{Scanner, Shape, shape, unescape};
@@ -65,22 +68,33 @@ pub fn count(json: &[u8]) -> Result<Option<usize>, Failure> {
     Ok(Some(count))
 }
 
+/// The most steps of a path: each is a call.
+const MAX_STEPS: usize = tree::MAX_DEPTH;
+
 /// `json #> path`: a step is a key of an object, or an index of an array. Where keys are repeated, every one is followed, and the
 /// last that leads to the end of the path counts.
+///
+/// # Errors
+///
+/// If the path has more than [`MAX_STEPS`] steps, or the text is no JSON.
 pub fn at_path<'a>(json: &'a [u8], path: &[&[u8]]) -> Part<'a> {
+    if path.len() > MAX_STEPS { Err(Failure) } else { below(json, path) }
+}
+
+fn below<'a>(json: &'a [u8], path: &[&[u8]]) -> Part<'a> {
     let Some((step, rest)) = path.split_first() else {
         return Ok(Some(trimmed(json)));
     };
     match shape(json) {
         Some(Shape::Array) => match index(step) {
-            Some(index) => element(json, index)?.map_or(Ok(None), |part| at_path(part, rest)),
+            Some(index) => element(json, index)?.map_or(Ok(None), |part| below(part, rest)),
             None => Ok(None),
         },
         Some(Shape::Object) => {
             let (mut scanner, mut found) = (Scanner::inside(json)?, None);
             while let Some((name, value)) = scanner.member()? {
                 if unescape(name)?.as_ref() == *step {
-                    found = at_path(value, rest)?.or(found);
+                    found = below(value, rest)?.or(found);
                 }
             }
             Ok(found)

@@ -7,9 +7,12 @@
 //! Source: `lex` and `lexescape` of Postgres' `regc_lex.c`, `parseqatom` and `brackpart` of `regcomp.c`.
 
 mod set;
+#[cfg(test)]
+mod tests;
 use regex::{Regex, RegexBuilder};
 
 use self::set::Set;
+use crate::engine::casing::has_other_case;
 
 /// A compiled pattern takes no more than this, so that shapes cannot eat the memory; a larger one is refused.
 const MAX_COMPILED_BYTES: usize = 256 << 10;
@@ -206,7 +209,7 @@ impl Translator<'_> {
 
     /// Beyond ASCII the database's locale decides what is a capital of what.
     fn check_case(&self, character: char) -> Result<(), String> {
-        if self.fold && has_other_case(character) {
+        if self.fold && !character.is_ascii() && has_other_case(character) {
             return Err(format!("only ASCII letters match regardless of case, not \"{character}\""));
         }
         Ok(())
@@ -343,10 +346,4 @@ impl Translator<'_> {
 
 fn unclear_hyphen() -> String {
     "a hyphen in brackets of a regular expression must stand first, last, or between two characters".into()
-}
-
-/// Whether some locale takes another character for the same letter.
-pub fn has_other_case(character: char) -> bool {
-    let same = |cases: Vec<char>| cases == [character];
-    !character.is_ascii() && !(same(character.to_lowercase().collect()) && same(character.to_uppercase().collect()))
 }

@@ -27,6 +27,13 @@ impl Printer<'_> {
                 self.sql.push_str(&quote_identifier(name));
             }
             Kind::Constant(value) => self.constant(value.as_ref(), node.ty),
+            // Up to Postgres 17 a `null` is no number, from 18 on it is NULL: so it is here.
+            Kind::Cast { value, .. } if value.ty == Type::Jsonb && (node.ty.is_number() || node.ty == Type::Bool) => {
+                self.sql.push_str("NULLIF(");
+                self.node(value);
+                self.sql.push_str(", 'null'::jsonb)::");
+                self.sql.push_str(&node.ty.to_string());
+            }
             Kind::Cast { value, .. } => {
                 self.sql.push('(');
                 self.node(value);

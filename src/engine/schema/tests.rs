@@ -17,6 +17,7 @@ fn column(name: &str, type_name: &str, type_modifier: i32) -> Column {
         generated: false,
         deterministic: true,
         labels: Default::default(),
+        casing: Default::default(),
     }
 }
 

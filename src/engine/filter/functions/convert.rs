@@ -98,10 +98,16 @@ pub fn moment<'a>(value: Value<'a>, _: Type, to: Type) -> Converted<'a> {
     })
 }
 
-/// Whether a conversion makes NULL out of a value: an infinite timestamp has no time of the day.
+/// Whether a conversion makes NULL out of a value: an infinite timestamp has no time of the day, and a `null` in a `jsonb` is no
+/// number (from Postgres 18 on; the printed SQL makes it so for those before).
 pub fn vanishes(value: &Value<'_>, to: Type) -> bool {
     let infinite = |micros: &i64| micros.unsigned_abs() == INFINITE_TIMESTAMP.unsigned_abs();
-    matches!(value, Value::Timestamp(micros) if to == Type::Time && infinite(micros))
+    let is_scalar = to.is_number() || to == Type::Bool;
+    match value {
+        Value::Timestamp(micros) => to == Type::Time && infinite(micros),
+        Value::Jsonb(text) => is_scalar && text.as_ref() == b"null",
+        _ => false,
+    }
 }
 
 /// How a type becomes a string by its output function; `None` if we do not print it as Postgres does.
@@ -118,9 +124,10 @@ pub fn to_text(from: Type) -> Option<Convert> {
 /// How a string becomes a type by its input function; `None` if we do not read it.
 pub fn from_text(to: Type) -> Option<Convert> {
     match to {
+        Type::Timetz | Type::Enum(_) => None,
         Type::Json => Some(json::verbatim),
         Type::Jsonb => Some(json::cast),
-        Type::Array(_) | Type::Timetz | Type::Enum(_) => None,
+        Type::Array(_) if to.element().and_then(from_text).is_none() => None,
         _ => Some(|value, _, to| {
             let Value::Text(text) = value else { return Err(Failure) };
             let text = std::str::from_utf8(&text).map_err(|_| Failure)?;

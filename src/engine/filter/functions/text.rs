@@ -1,24 +1,32 @@
-//! Functions on strings. Characters are those of UTF-8; letters have two cases only within ASCII, as in the collation `C`.
+//! Functions on strings. Characters are those of UTF-8. Letters have two cases only within ASCII, as in the collation `C`; where
+//! the resolver knows that the database maps others as we do, it takes the rows called `unicode ..`.
 
 use std::borrow::Cow;
 
 use md5::{Digest, Md5};
 
+use crate::engine::casing;
 use crate::engine::filter::catalog::arguments::{Arguments, text_result};
-use crate::engine::filter::catalog::{Collation, Outcome, Rows};
+use crate::engine::filter::catalog::{Collation, Evaluate, Outcome, Rows};
 use crate::engine::filter::types::Type::*;
 use crate::engine::filter::value::{Failure, Value};
 
-/// The longest text that `repeat`, `lpad`, `rpad` and `replace` may make of a row: a condition must not eat the memory.
-const MAX_MADE_BYTES: usize = 1 << 20;
+/// What `repeat`, `lpad` and `rpad` may add to a row's text: a condition must not eat the memory, nor the time of every change.
+const MAX_ADDED_BYTES: usize = 1 << 20;
+/// The longest text that `replace`, `concat` and `||` may put together. Postgres stops at 1 GB.
+const MAX_JOINED_BYTES: usize = 64 << 20;
 
 pub fn add(rows: &mut Rows) {
     lengths(rows);
     parts(rows);
     made(rows);
     joined(rows);
-    for (name, run) in [("lower", lower as for<'a> fn(&mut Arguments<'a>) -> Outcome<'a>), ("upper", upper)] {
+    for (name, run) in [("lower", lower as Evaluate), ("upper", upper)] {
         rows.strict(name, [Text], Text, run).collation = Collation::Bytes;
+    }
+    for (name, of) in [("lower", "unicode lower"), ("upper", "unicode upper")] {
+        let run: Evaluate = if name == "lower" { |a| mapped(a, casing::lower) } else { |a| mapped(a, casing::upper) };
+        rows.strict(of, [Text], Text, run).name = name;
     }
     rows.strict("initcap", [Text], Text, initcap).collation = Collation::Bytes;
     rows.strict("md5", [Text], Text, |a| text_result(format!("{:032x}", digest(&a.bytes(0)?))));
@@ -79,28 +87,15 @@ fn parts(rows: &mut Rows) {
     });
     rows.strict("right", [Text, Int4], Text, |a| {
         let (text, wanted) = (a.text(0)?, a.int(1)?);
-        let all = text.chars().count();
-        text_result(split_at(text, all - kept(text, wanted)).1.to_owned())
+        // The smallest integer has no opposite: Postgres then leaves nothing out.
+        let kept = if wanted == i64::from(i32::MIN) { usize::MAX } else { kept(text, wanted) };
+        text_result(split_at(text, text.chars().count().saturating_sub(kept)).1.to_owned())
     });
-    type Trim = fn(&str, &[char]) -> String;
-    let trims: [(&str, Trim); 3] = [
-        ("btrim", |text, set| text.trim_matches(set).to_owned()),
-        ("ltrim", |text, set| text.trim_start_matches(set).to_owned()),
-        ("rtrim", |text, set| text.trim_end_matches(set).to_owned()),
-    ];
-    for (name, _) in trims {
+    for (name, run) in TRIMS {
+        rows.strict(name, [Text], Text, run);
+        rows.strict(name, [Text, Text], Text, run);
         rows.missing(name, [Bytea, Bytea], Bytea);
     }
-    rows.strict("btrim", [Text], Text, |a| text_result(a.text(0)?.trim_matches(' ').to_owned()));
-    rows.strict("ltrim", [Text], Text, |a| text_result(a.text(0)?.trim_start_matches(' ').to_owned()));
-    rows.strict("rtrim", [Text], Text, |a| text_result(a.text(0)?.trim_end_matches(' ').to_owned()));
-    rows.strict("btrim", [Text, Text], Text, |a| text_result(a.text(0)?.trim_matches(set(a)?.as_slice()).to_owned()));
-    rows.strict("ltrim", [Text, Text], Text, |a| {
-        text_result(a.text(0)?.trim_start_matches(set(a)?.as_slice()).to_owned())
-    });
-    rows.strict("rtrim", [Text, Text], Text, |a| {
-        text_result(a.text(0)?.trim_end_matches(set(a)?.as_slice()).to_owned())
-    });
     rows.strict("split_part", [Text, Text, Int4], Text, split_part).collation = Collation::Known;
     for name in ["strpos", "position"] {
         rows.strict(name, [Text, Text], Int4, |a| position(a.text(0)?, a.text(1)?)).collation = Collation::Known;
@@ -112,8 +107,26 @@ fn parts(rows: &mut Rows) {
     }
 }
 
-fn set(arguments: &Arguments<'_>) -> Result<Vec<char>, Failure> {
-    Ok(arguments.text(1)?.chars().collect())
+const TRIMS: [(&str, Evaluate); 3] = [
+    ("btrim", |a| trimmed(a, true, true)),
+    ("ltrim", |a| trimmed(a, true, false)),
+    ("rtrim", |a| trimmed(a, false, true)),
+];
+
+/// Without the characters of a set, or blanks, at its ends.
+fn trimmed<'a>(arguments: &mut Arguments<'a>, start: bool, end: bool) -> Outcome<'a> {
+    let mut text = arguments.text(0)?;
+    let mut set: Vec<char> = if arguments.types.len() > 1 { arguments.text(1)?.chars().collect() } else { vec![' '] };
+    // Sorted: both may be long.
+    set.sort_unstable();
+    let inside = |character: char| set.binary_search(&character).is_ok();
+    if start {
+        text = text.trim_start_matches(inside);
+    }
+    if end {
+        text = text.trim_end_matches(inside);
+    }
+    text_result(text.to_owned())
 }
 
 fn position<'a>(text: &str, wanted: &str) -> Outcome<'a> {
@@ -182,7 +195,7 @@ fn made(rows: &mut Rows) {
             return text_result(text.to_owned());
         }
         let found = text.matches(from).count();
-        bounded(text.len() + found * to.len())?;
+        bounded(text.len() + found.saturating_mul(to.len()), MAX_JOINED_BYTES)?;
         text_result(text.replace(from, to))
     })
     .collation = Collation::Known;
@@ -190,7 +203,7 @@ fn made(rows: &mut Rows) {
     rows.strict("reverse", [Text], Text, |a| text_result(a.text(0)?.chars().rev().collect()));
     rows.strict("repeat", [Text, Int4], Text, |a| {
         let (text, times) = (a.text(0)?, usize::try_from(a.int(1)?).unwrap_or_default());
-        bounded(text.len().saturating_mul(times))?;
+        bounded(text.len().saturating_mul(times.saturating_sub(1)), MAX_ADDED_BYTES)?;
         text_result(text.repeat(times))
     });
     for name in ["lpad", "rpad"] {
@@ -203,17 +216,21 @@ fn made(rows: &mut Rows) {
     rows.missing("overlay", [Bytea, Bytea, Int4, Int4], Bytea);
 }
 
-fn bounded(bytes: usize) -> Result<(), Failure> {
-    if bytes > MAX_MADE_BYTES { Err(Failure) } else { Ok(()) }
+fn bounded(bytes: usize, most: usize) -> Result<(), Failure> {
+    if bytes > most { Err(Failure) } else { Ok(()) }
 }
 
+/// Each character of the second argument becomes the one of the third at its first place, or disappears where that is shorter.
 fn translate<'a>(arguments: &mut Arguments<'a>) -> Outcome<'a> {
-    let from: Vec<char> = arguments.text(1)?.chars().collect();
     let to: Vec<char> = arguments.text(2)?.chars().collect();
+    let mut from: Vec<(char, usize)> = arguments.text(1)?.chars().zip(0..).collect();
+    // Sorted: all may be long.
+    from.sort_unstable();
+    from.dedup_by_key(|(character, _)| *character);
     let text = arguments.text(0)?.chars();
-    let replaced = text.filter_map(|character| match from.iter().position(|wanted| *wanted == character) {
-        Some(index) => to.get(index).copied(),
-        None => Some(character),
+    let replaced = text.filter_map(|character| match from.binary_search_by_key(&character, |(wanted, _)| *wanted) {
+        Ok(found) => from.get(found).and_then(|(_, index)| to.get(*index)).copied(),
+        Err(_) => Some(character),
     });
     text_result(replaced.collect())
 }
@@ -224,7 +241,7 @@ fn padded<'b>(arguments: &'b Arguments<'_>) -> Result<(&'b str, String), Failure
     let fill = if arguments.types.len() > 2 { arguments.text(2)? } else { " " };
     let (kept, _) = split_at(text, length);
     let missing = if fill.is_empty() { 0 } else { length - kept.chars().count() };
-    bounded(kept.len() + missing)?;
+    bounded(missing, MAX_ADDED_BYTES)?;
     Ok((kept, fill.chars().cycle().take(missing).collect()))
 }
 
@@ -247,6 +264,12 @@ fn overlay<'a>(arguments: &mut Arguments<'a>) -> Outcome<'a> {
     }
     let before = substring(text, 1, Some(start - 1))?;
     text_result(format!("{before}{placed}{}", substring(text, end, None)?))
+}
+
+/// Every character for itself, as the database's collation does it; fails on letters that we do not know.
+fn mapped<'a>(arguments: &mut Arguments<'a>, map: fn(char) -> Option<char>) -> Outcome<'a> {
+    let text: Option<String> = arguments.text(0)?.chars().map(map).collect();
+    text_result(text.ok_or(Failure)?)
 }
 
 fn lower<'a>(arguments: &mut Arguments<'a>) -> Outcome<'a> {
@@ -277,7 +300,9 @@ fn joined(rows: &mut Rows) {
     rows.nullable("concat", [Any], Text, |a| {
         let mut text = Vec::new();
         for index in 0..a.values.len() {
-            text.extend(printed(a, index).unwrap_or_default().iter());
+            let part = printed(a, index).unwrap_or_default();
+            bounded(text.len() + part.len(), MAX_JOINED_BYTES)?;
+            text.extend_from_slice(&part);
         }
         Ok(Some(Value::Text(Cow::Owned(text))))
     })
@@ -285,6 +310,8 @@ fn joined(rows: &mut Rows) {
     rows.nullable("concat_ws", [Text, Any], Text, |a| {
         let Some(separator) = printed(a, 0) else { return Ok(None) };
         let parts: Vec<Cow<'_, [u8]>> = (1..a.values.len()).filter_map(|index| printed(a, index)).collect();
+        let size = parts.iter().map(|part| part.len() + separator.len()).sum();
+        bounded(size, MAX_JOINED_BYTES)?;
         Ok(Some(Value::Text(Cow::Owned(parts.join(separator.as_ref())))))
     })
     .variadic = true;
@@ -315,5 +342,6 @@ fn concatenate<'a>(arguments: &mut Arguments<'a>) -> Outcome<'a> {
             None => return Err(Failure),
         }
     }
+    bounded(text.len(), MAX_JOINED_BYTES)?;
     Ok(Some(Value::Text(Cow::Owned(text))))
 }

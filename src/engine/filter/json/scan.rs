@@ -57,6 +57,9 @@ pub fn has_text(json: &[u8]) -> bool {
     }
 }
 
+/// A name, with its quotes, and its value.
+pub type Member<'a> = (&'a [u8], &'a [u8]);
+
 /// Walks through the members of an object or the items of an array, or over one value.
 pub struct Scanner<'a> {
     text: &'a [u8],
@@ -73,7 +76,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next name, with its quotes, and value of an object.
-    pub fn member(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, Failure> {
+    pub fn member(&mut self) -> Result<Option<Member<'a>>, Failure> {
         self.blanks();
         if self.next() == Some(b'}') {
             return Ok(None);

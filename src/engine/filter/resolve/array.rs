@@ -16,7 +16,7 @@ use crate::engine::filter::value::Value;
 impl Resolver<'_> {
     /// `ARRAY[a, b, ..]`. With a target, from a cast right behind it, every element is cast to the element type of that.
     pub(super) fn array(&mut self, expr: &Expr, array: &Array, target: Option<Type>) -> Resolved {
-        let at = self.tokens.start(expr);
+        let at = self.tokens.before(expr, |token| token.to_string().eq_ignore_ascii_case("ARRAY"));
         let mut nested = false;
         let mut operands = Vec::with_capacity(array.elem.len());
         for element in &array.elem {
@@ -36,7 +36,7 @@ impl Resolver<'_> {
                 let Some(to) = (if nested { Some(target) } else { target.element() }) else {
                     return Err(self.unsupported(expr));
                 };
-                self.cast_all(operands, to)?
+                self.cast_all(at, operands, to)?
             }
             None if operands.is_empty() => {
                 return Err(error_at(at, "cannot determine type of empty array, cast it: ARRAY[]::int4[]"));
@@ -57,10 +57,10 @@ impl Resolver<'_> {
         self.fold(Node::new(ty, Kind::Array(nodes)), at).map(Operand::from)
     }
 
-    fn cast_all(&mut self, operands: Vec<Operand>, to: Type) -> Resolved<Vec<Node>> {
+    fn cast_all(&mut self, at: usize, operands: Vec<Operand>, to: Type) -> Resolved<Vec<Node>> {
         let mut nodes = Vec::with_capacity(operands.len());
         for operand in operands {
-            nodes.push(self.cast(operand, to, Context::Explicit)?);
+            nodes.push(self.cast(at, operand, to, Context::Explicit)?);
         }
         Ok(nodes)
     }
@@ -116,7 +116,7 @@ impl Resolver<'_> {
         if !(operand.node.ty == Type::Unknown || operand.node.ty.is_number()) {
             return Err(error_at(at, "array subscript must have type integer"));
         }
-        self.cast(operand, Type::Int4, Context::Assignment)
+        self.cast(at, operand, Type::Int4, Context::Assignment)
     }
 
     /// `value sign ANY (array)`, or ALL.
@@ -144,7 +144,8 @@ impl Resolver<'_> {
                 }
             },
         };
-        let chosen = match choose(sign, &[value.node.ty, element]) {
+        let name = self.cased(sign, &[value.clone(), array.clone()]);
+        let chosen = match choose(name, &[value.node.ty, element]) {
             Ok(chosen) => chosen,
             Err(NotChosen::Unknown) => {
                 return Err(error_at(self.at(place), format_args!("unknown binary operator \"{sign}\"")));

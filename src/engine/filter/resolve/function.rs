@@ -42,14 +42,14 @@ impl Resolver<'_> {
             known.push(self.known(operand)?);
         }
         let types: Vec<_> = known.iter().map(|operand| operand.node.ty).collect();
-        let chosen = match choose(name, &types) {
+        let chosen = match choose(self.cased(name, &known), &types) {
             Ok(chosen) => chosen,
             Err(_) if CASTS.contains(&name) && known.len() == 1 => {
                 let (Some(to), Some(operand)) = (Type::named(name), known.into_iter().next()) else {
                     return Err(unknown_function(at, name, 1));
                 };
                 let operand = Operand { at, ..operand };
-                return self.cast(operand, to, Context::Explicit).map(Operand::from);
+                return self.cast(at, operand, to, Context::Explicit).map(Operand::from);
             }
             Err(NotChosen::Unknown) => return Err(unknown_function(at, name, types.len())),
             Err(NotChosen::NoneFits) => return Err(self.no_overload(at, name, &known)),

@@ -191,15 +191,19 @@ impl Resolver<'_> {
             return self.array(plain, array, Some(to));
         }
         let operand = self.operand(inner)?;
-        let sign = self.tokens.after(inner, |token| token.to_string() == "::");
-        self.cast(Operand { at: if operand.at == 0 { sign } else { operand.at }, ..operand }, to, Context::Explicit)
-            .map(Operand::from)
+        let at = self.tokens.after(inner, |token| token.to_string() == "::");
+        self.convert(at, operand, to)
     }
 
-    /// Converts as far as the context allows.
-    pub(super) fn cast(&mut self, operand: Operand, to: Type, context: Context) -> Resolved<Node> {
+    /// An explicit cast; `at` is the position of its error.
+    pub(super) fn convert(&mut self, at: usize, operand: Operand, to: Type) -> Resolved {
+        self.cast(at, operand, to, Context::Explicit).map(Operand::from)
+    }
+
+    /// Converts as far as the context allows; `at` is the position of its error.
+    pub(super) fn cast(&mut self, at: usize, operand: Operand, to: Type, context: Context) -> Resolved<Node> {
         let operand = self.known(operand)?;
-        let (from, at) = (operand.node.ty, operand.at);
+        let from = operand.node.ty;
         if from == Type::Unknown || from == to {
             return self.coerce(operand, to);
         }

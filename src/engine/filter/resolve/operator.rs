@@ -23,7 +23,10 @@ impl Resolver<'_> {
     /// `left sign right`, with the operator that Postgres picks.
     pub(super) fn infix(&mut self, sign: &str, left: Operand, right: Operand, place: Place<'_>) -> Resolved<Node> {
         let (left, right) = (self.known(left)?, self.known(right)?);
-        let chosen = match choose(sign, &[left.node.ty, right.node.ty]) {
+        let operands = [left, right];
+        let name = self.cased(sign, &operands);
+        let [left, right] = operands;
+        let chosen = match choose(name, &[left.node.ty, right.node.ty]) {
             Ok(chosen) => chosen,
             Err(NotChosen::Unknown) => {
                 return Err(error_at(self.at(place), format_args!("unknown binary operator \"{sign}\"")));

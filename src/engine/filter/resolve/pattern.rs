@@ -3,6 +3,8 @@
 use sqlparser::ast::{Expr, TrimWhereField};
 
 use super::{Operand, Place, Resolved, Resolver};
+use crate::engine::casing::{self, Casing};
+use crate::engine::filter::catalog::Collation;
 use crate::engine::filter::parse::error_at;
 use crate::engine::filter::posix;
 use crate::engine::filter::tree::{Kind, Node};
@@ -12,6 +14,29 @@ use crate::engine::filter::value::Value;
 /// Whether an operator takes a regular expression.
 pub(super) fn is_regex(name: &str) -> bool {
     matches!(name, "~" | "~*" | "!~" | "!~*")
+}
+
+/// Whether no `COLLATE` is printed within an expression, which would decide the collation around it.
+fn keeps_collation(node: &Node) -> bool {
+    let own = match &node.kind {
+        Kind::Column(_)
+        | Kind::Constant(_)
+        | Kind::Cast { .. }
+        | Kind::Case { .. }
+        | Kind::Coalesce(_)
+        | Kind::Array(_)
+        | Kind::Element { .. }
+        | Kind::Slice { .. } => true,
+        Kind::Call { function, arguments } => match function.collation {
+            Collation::Free => true,
+            Collation::Known => {
+                arguments.iter().filter(|node| node.ty.is_collatable() && !node.is_constant()).count() < 2
+            }
+            Collation::Bytes => false,
+        },
+        _ => !node.ty.is_collatable(),
+    };
+    own && (!node.ty.is_collatable() || node.children().into_iter().all(keeps_collation))
 }
 
 impl Resolver<'_> {
@@ -35,14 +60,58 @@ impl Resolver<'_> {
             (name, None) if is_regex(name) && !null => {
                 return Err(error_at(self.at(place), "a regular expression must be a constant"));
             }
-            ("~~*" | "!~~*", Some(pattern)) if pattern.contains(posix::has_other_case) => {
-                let letter = pattern.chars().find(|letter| posix::has_other_case(*letter)).unwrap_or_default();
-                let reason = format!("only ASCII letters match regardless of case, not \"{letter}\"");
-                return Err(error_at(self.at(place), reason));
+            ("~~*" | "!~~*", Some(pattern)) => {
+                let casing = self.casing(&arguments.iter().collect::<Vec<_>>());
+                let unclear = |letter: &char| match casing {
+                    Casing::Ascii => false,
+                    Casing::Unicode => !casing::is_known(*letter),
+                    Casing::Other => !letter.is_ascii() && casing::has_other_case(*letter),
+                };
+                if let Some(letter) = pattern.chars().find(unclear) {
+                    let reason = format!("\"{letter}\" cannot be matched regardless of case in this collation");
+                    return Err(error_at(self.at(place), reason));
+                }
+                Kind::Call { function, arguments }
             }
             _ => Kind::Call { function, arguments },
         };
         Ok(Node::new(node.ty, kind))
+    }
+
+    /// The name in the catalogue of an operator or function that maps letters: one for collations of which we know how.
+    pub(super) fn cased<'n>(&self, name: &'n str, operands: &[Operand]) -> &'n str {
+        let unicode = match name {
+            "lower" => "unicode lower",
+            "upper" => "unicode upper",
+            "~~*" => "unicode ~~*",
+            "!~~*" => "unicode !~~*",
+            _ => return name,
+        };
+        let nodes: Vec<&Node> = operands.iter().map(|operand| &operand.node).collect();
+        if self.casing(&nodes) == Casing::Unicode { unicode } else { name }
+    }
+
+    /// Which letters have two cases in Postgres' collation of these expressions together.
+    fn casing(&self, nodes: &[&Node]) -> Casing {
+        if !nodes.iter().all(|node| keeps_collation(node)) {
+            return Casing::Other;
+        }
+        let read: Vec<usize> = nodes.iter().flat_map(|node| node.columns()).collect();
+        let read = read.iter().filter_map(|position| self.table.columns.get(*position));
+        let collated: Vec<Casing> =
+            read.filter(|column| Type::of(column).is_collatable()).map(|column| column.casing).collect();
+        let all = |casing: Casing| collated.iter().all(|other| *other == casing);
+        let some = |casing: Casing| self.table.columns.iter().any(|column| column.casing == casing);
+        // The text of a constant, a number or a `json` has the database's own collation. So has some column.
+        let (unicode, ascii) = match collated.is_empty() {
+            true => (some(Casing::Unicode), !some(Casing::Other)),
+            false => (all(Casing::Unicode), all(Casing::Ascii)),
+        };
+        match (unicode, ascii) {
+            (true, _) => Casing::Unicode,
+            (false, true) => Casing::Ascii,
+            (false, false) => Casing::Other,
+        }
     }
 
     pub(super) fn substring(
