@@ -111,10 +111,19 @@ impl Oracle {
 }
 
 impl Judge {
-    /// What Postgres says of each.
+    /// What Postgres says of each as the condition of a query.
     pub async fn verdicts(&self, conditions: &[&str]) -> Vec<Verdict> {
-        let ask = "SELECT judge(c) FROM unnest($1::text[]) WITH ORDINALITY u(c, n) ORDER BY n";
-        let answers = self.0.query(ask, &[&conditions]).await.expect("verdicts");
+        self.ask("judge", conditions).await
+    }
+
+    /// What it says of each row by row: a query's plan may get round an error that an expression has.
+    pub async fn verdict_by_row(&self, condition: &str) -> Verdict {
+        self.ask("judge_rows", &[condition]).await.pop().expect("one verdict")
+    }
+
+    async fn ask(&self, judge: &str, conditions: &[&str]) -> Vec<Verdict> {
+        let ask = format!("SELECT {judge}(c) FROM unnest($1::text[]) WITH ORDINALITY u(c, n) ORDER BY n");
+        let answers = self.0.query(&ask, &[&conditions]).await.expect("verdicts");
         answers.iter().map(|answer| verdict(answer.get(0))).collect()
     }
 }
@@ -241,19 +250,13 @@ fn row(tuple: Tuple) -> Row {
     (id.expect("an id"), values)
 }
 
-/// Judges a condition: as a whole, as the snapshot's query does; and where that fails, row by row.
+/// Judges a condition: `judge` as a whole, as the snapshot's query does, and where that fails, row by row, as `judge_rows` does.
 ///
 /// Errors of class 42 are about the text. Others come from values: from constants if they come without any row.
 const JUDGE: &str = r#"
-CREATE FUNCTION judge(condition text) RETURNS text LANGUAGE plpgsql AS $judge$
-DECLARE found text; failed text := ''; holds bool; row_id int4;
+CREATE FUNCTION judge_rows(condition text) RETURNS text LANGUAGE plpgsql AS $judge$
+DECLARE found text := ''; failed text := ''; holds bool; row_id int4;
 BEGIN
-  BEGIN
-    EXECUTE E'SELECT coalesce(string_agg(id::text, '','' ORDER BY id), '''') FROM odd WHERE ' || condition || E'\n' INTO found;
-    RETURN 'rows:' || found;
-  EXCEPTION WHEN others THEN
-    IF SQLSTATE LIKE '42%' THEN RETURN 'refused:' || SQLSTATE || ' ' || SQLERRM; END IF;
-  END;
   BEGIN
     EXECUTE 'PREPARE one (int4) AS SELECT (' || condition || E'\n) IS TRUE FROM odd WHERE id = $1';
     EXECUTE 'EXECUTE one (-1)';
@@ -261,7 +264,6 @@ BEGIN
     BEGIN DEALLOCATE one; EXCEPTION WHEN others THEN NULL; END;
     RETURN 'fails:' || SQLSTATE || ' ' || SQLERRM;
   END;
-  found := '';
   FOR row_id IN SELECT id FROM odd ORDER BY id LOOP
     BEGIN
       EXECUTE 'EXECUTE one (' || row_id || ')' INTO holds;
@@ -271,5 +273,14 @@ BEGIN
   END LOOP;
   DEALLOCATE one;
   RETURN 'partly:' || found || ';' || failed;
+END $judge$;
+CREATE FUNCTION judge(condition text) RETURNS text LANGUAGE plpgsql AS $judge$
+DECLARE found text;
+BEGIN
+  EXECUTE E'SELECT coalesce(string_agg(id::text, '','' ORDER BY id), '''') FROM odd WHERE ' || condition || E'\n' INTO found;
+  RETURN 'rows:' || found;
+EXCEPTION WHEN others THEN
+  IF SQLSTATE LIKE '42%' THEN RETURN 'refused:' || SQLSTATE || ' ' || SQLERRM; END IF;
+  RETURN judge_rows(condition);
 END $judge$;
 "#;
