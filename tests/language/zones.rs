@@ -45,7 +45,7 @@ async fn all_zones_have_the_offsets_that_the_server_has() {
             continue;
         };
         let sql = format!(
-            "SELECT at, at AT TIME ZONE '{zone}' FROM generate_series(timestamptz '{FIRST_YEAR}-01-01', '{LAST_YEAR}-12-31', '13 days 5 hours') at"
+            "SELECT at, at AT TIME ZONE '{zone}' FROM generate_series(timestamptz '{FIRST_YEAR}-01-01', '{LAST_YEAR}-12-31', '41 days 5 hours') at"
         );
         let mut wrong = None;
         for message in judge.client.simple_query(&sql).await.expect("local times") {
@@ -59,7 +59,7 @@ async fn all_zones_have_the_offsets_that_the_server_has() {
         different.extend(wrong);
     }
     println!("{compared} compared; unknown here: {unknown:?}; different: {different:#?}");
-    assert!(compared > 500_000, "only {compared} compared");
+    assert!(compared > 200_000, "only {compared} compared");
     assert!(different.len() <= MAY_DIFFER, "{different:#?}");
     assert!(unknown.len() <= MAY_DIFFER, "{unknown:?}");
 }
@@ -82,7 +82,7 @@ async fn local_times_become_the_moments_that_the_server_makes_of_them() {
     for zone in zones {
         let filter = Filter::compile(&format!("local AT TIME ZONE '{zone}' = at"), &[], &table).expect("a zone");
         let sql = format!(
-            "SELECT local, local AT TIME ZONE '{zone}' FROM generate_series(timestamp '2015-01-01', '2017-12-31', '30 minutes') local"
+            "SELECT local, local AT TIME ZONE '{zone}' FROM generate_series(timestamp '2016-01-01', '2016-12-31', '30 minutes') local"
         );
         for message in judge.client.simple_query(&sql).await.expect("moments") {
             let SimpleQueryMessage::Row(row) = message else { continue };

@@ -37,17 +37,16 @@ pub fn date(text: &str) -> Option<i32> {
     })
 }
 
-/// A time of the day; a date before it and a zone after it do not count.
+/// A time of the day; a date in ISO form before it and a zone after both do not count.
 pub fn time(text: &str) -> Option<i64> {
+    if text.contains(':') && read_timestamp(text.as_bytes(), true).is_some() {
+        return read_time(Parts::of(text)?.time?.as_bytes());
+    }
     read_time(text.as_bytes()).or_else(|| {
         let parts = Parts::of(text)?;
-        match (&parts.date, &parts.zone) {
-            (Some(_), _) => read_timestamp(parts.timestamp(true)?.as_bytes(), true).map(drop)?,
-            // A zone without a date may have rules that depend on the day.
-            (None, Some(_)) => return None,
-            (None, None) => {}
-        }
-        read_time(parts.time?.as_bytes())
+        // A zone without a date may have rules that depend on the day.
+        let plain = parts.date.is_none() && parts.zone.is_none();
+        read_time(parts.time.filter(|_| plain)?.as_bytes())
     })
 }
 

@@ -101,9 +101,9 @@ impl Resolver<'_> {
         let what = if greatest { "GREATEST" } else { "LEAST" };
         let nodes = self.unify(at, what, operands)?;
         let ty = nodes[0].ty;
-        // It needs the order of the type.
-        let ordered = choose("<", &[ty, ty]).is_ok_and(|chosen| chosen.function.is_evaluated());
-        if !ordered {
+        // It needs the order of the type, and of an array's elements.
+        let ordered = |ty| choose("<", &[ty, ty]).is_ok_and(|chosen| chosen.function.is_evaluated());
+        if !ordered(ty) || !ty.element().is_none_or(ordered) {
             return Err(error_at(at, format_args!("could not identify a comparison function for type {ty}")));
         }
         self.fold(Node::new(ty, Kind::Extreme { greatest, list: nodes }), at).map(Operand::from)
