@@ -67,12 +67,7 @@ impl Publication {
     ///
     /// On return every change of the table that a new snapshot does not contain will be in the stream. The shape must
     /// be in the catalogue: what no shape there uses may be taken out again.
-    pub async fn ensure(
-        &self,
-        client: &Client,
-        table: &Table,
-        shown: impl Fn(&str) -> bool,
-    ) -> Result<u32, Failure> {
+    pub async fn ensure(&self, client: &Client, table: &Table, shown: impl Fn(&str) -> bool) -> Result<u32, Failure> {
         let found = {
             let _nobody_changes_it = self.changing.read().await;
             self.state(client, table).await?

@@ -189,5 +189,5 @@ async fn describe(client: &Client) -> Table {
         }
     });
     let name = TableName { schema: "public".into(), name: "chosen".into() };
-    Table { oid: 1, name, columns: columns.collect(), key: vec![0], has_primary_key: false }
+    Table { oid: 1, name, columns: columns.collect(), key: vec![0], has_primary_key: false, partitions: None }
 }

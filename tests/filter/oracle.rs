@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use plue_sync::engine::filter::Filter;
 use plue_sync::engine::replication::pgoutput::{Field, Message, Tuple, decode};
-use plue_sync::engine::replication::{Connection, Frame, OUTPUT_SETTINGS, SetUp, Stream, set_up};
+use plue_sync::engine::replication::{Connection, Frame, OUTPUT_SETTINGS, Publishing, SetUp, Stream, set_up};
 use plue_sync::engine::tables::{self, Table, quote_literal};
 use plue_sync::postgres::Postgres;
 use plue_sync::shape::TableName;
@@ -207,9 +207,10 @@ impl Streamed {
         let postgres = Postgres::from_url(database.url()).expect("a valid URL");
         let mut connection = Connection::connect(&postgres).await.expect("a replication connection");
         let ready = eventually(DEADLINE, "a slot of our own", async || {
-            match set_up(&mut connection, "oracle").await.expect("a set-up") {
+            match set_up(&mut connection, "oracle", Publishing::Automatic).await.expect("a set-up") {
                 SetUp::Ready(ready) => Ok(ready),
                 SetUp::Waiting { reason } => Err(reason),
+                SetUp::Unpublished { .. } => unreachable!("it publishes"),
             }
         })
         .await;

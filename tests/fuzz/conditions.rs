@@ -116,7 +116,7 @@ pub fn table() -> Table {
         KINDS.iter().flat_map(|kind| ["a", "b"].map(|half| column(&format!("{}{half}", kind.name), kind.sql)));
     let columns = std::iter::once(column("id", "int4")).chain(columns).collect();
     let name = TableName { schema: "public".into(), name: "odd".into() };
-    Table { oid: 16385, name, columns, key: vec![0], has_primary_key: true }
+    Table { oid: 16385, name, columns, key: vec![0], has_primary_key: true, partitions: None }
 }
 
 fn column(name: &str, sql: &str) -> Column {

@@ -102,7 +102,7 @@ fn table() -> Table {
         casing: Default::default(),
     };
     let name = TableName { schema: "public".into(), name: "items".into() };
-    Table { oid: 1, name, columns: vec![id], key: vec![0], has_primary_key: true }
+    Table { oid: 1, name, columns: vec![id], key: vec![0], has_primary_key: true, partitions: None }
 }
 
 /// Every template with each value for `$a`, and each pair where it has `$b`.

@@ -35,7 +35,7 @@ async fn all_zones_have_the_offsets_that_the_server_has() {
     let judge = Judge::new().await;
     let columns = vec![column("at", "timestamptz", 1184), column("local", "timestamp", 1114)];
     let name = TableName { schema: "public".into(), name: "clocks".into() };
-    let table = Table { oid: 1, name, columns, key: vec![0], has_primary_key: true };
+    let table = Table { oid: 1, name, columns, key: vec![0], has_primary_key: true, partitions: None };
     let names = "SELECT name FROM pg_timezone_names WHERE name ~ '/' AND name !~ '^(posix|right|Etc)' ORDER BY name";
     let names = judge.client.query(names, &[]).await.expect("the server's zones");
     let (mut compared, mut unknown, mut different) = (0, Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ async fn local_times_become_the_moments_that_the_server_makes_of_them() {
     let judge = Judge::new().await;
     let columns = vec![column("local", "timestamp", 1114), column("at", "timestamptz", 1184)];
     let name = TableName { schema: "public".into(), name: "clocks".into() };
-    let table = Table { oid: 1, name, columns, key: vec![0], has_primary_key: true };
+    let table = Table { oid: 1, name, columns, key: vec![0], has_primary_key: true, partitions: None };
     let zones = [
         "America/Denver",
         "Europe/Berlin",

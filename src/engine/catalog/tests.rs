@@ -4,13 +4,14 @@ use super::*;
 use crate::engine::definition::{Chosen, Selection};
 use crate::engine::tables::Table;
 use crate::engine::usage::Waiting;
-use crate::shape::{Replica, TableName};
+use crate::shape::{LogMode, Replica, TableName};
 
 fn definition(oid: u32) -> Definition {
     let name = TableName { schema: "public".to_owned(), name: format!("t{oid}") };
     let table = Table { oid, name, columns: vec![], key: vec![], has_primary_key: false, partitions: None };
     let selection = Selection { columns: vec![], chosen: Chosen::All };
-    Definition::new(Arc::new(table), None, selection, Replica::Default).expect("no columns are always there")
+    Definition::new(Arc::new(table), None, selection, Replica::Default, LogMode::Full)
+        .expect("no columns are always there")
 }
 
 fn made(catalog: &Catalog, oid: u32) -> Arc<Shape> {

@@ -9,8 +9,8 @@ use crate::engine::collector::routes::{InTransaction, Source};
 use crate::engine::log::Ends;
 use crate::engine::shape::Shape;
 use crate::engine::store::{Held, Stopped, Transaction};
-use crate::engine::tables::Table;
 use crate::engine::subquery::{Committed, Effects, Feed, Graph, RowChange, Stream};
+use crate::engine::tables::Table;
 use crate::shape::Lsn;
 
 impl Worker {

@@ -1,9 +1,13 @@
 //! What a message that cannot be read does.
 
+use std::time::Duration;
+
 use super::*;
 use crate::engine::catalog::Found;
+use crate::engine::collector::Collector;
 use crate::engine::definition::{Chosen, Selection};
 use crate::engine::log::Read;
+use crate::engine::pool::connections;
 use crate::engine::publication::Publication;
 use crate::engine::reconcile::Inspector;
 use crate::engine::shape::{Definition, Files, Shape};
@@ -11,7 +15,7 @@ use crate::engine::snapshot::Mark;
 use crate::engine::store::recover;
 use crate::engine::tables::{Column, Table};
 use crate::postgres::Postgres;
-use crate::shape::{Replica, TableName};
+use crate::shape::{LogMode, Replica, TableName};
 
 /// A table of one text column.
 fn definition(oid: u32) -> Definition {
@@ -25,11 +29,13 @@ fn definition(oid: u32) -> Definition {
         not_null: true,
         generated: false,
         deterministic: true,
+        labels: Default::default(),
+        casing: Default::default(),
     };
     let name = TableName { schema: "public".to_owned(), name: format!("t{oid}") };
     let table = Table { oid, name, columns: vec![column], key: vec![0], has_primary_key: true, partitions: None };
     let selection = Selection { columns: vec!["id".to_owned()], chosen: Chosen::All };
-    Definition::new(Arc::new(table), None, selection, Replica::Default).expect("a column that is there")
+    Definition::new(Arc::new(table), None, selection, Replica::Default, LogMode::Full).expect("a column that is there")
 }
 
 fn begin(xid: u32) -> Bytes {
@@ -63,8 +69,10 @@ async fn an_unreadable_message_ends_the_shapes_of_its_table_and_no_others() {
     let catalog = Arc::new(Catalog::new(Vec::new(), 1, 1000, 0));
     // It looks at nothing: no relation is named here.
     let nowhere = Postgres::from_url("postgresql://nobody@127.0.0.1:1/none").expect("an address");
-    let inspector = Inspector::new(nowhere, Arc::new(Publication::new("p".to_owned(), false)));
-    let mut worker = Worker::new(Arc::clone(&catalog), recovered.store.clone(), Arc::default(), inspector);
+    let inspector = Inspector::new(nowhere.clone(), Arc::new(Publication::new("p".to_owned(), false)));
+    let (collector, _commands) = Collector::new();
+    let reads = Reads { connections: connections(nowhere, 1), collector, timeout: Duration::from_secs(1) };
+    let mut worker = Worker::new(Arc::clone(&catalog), recovered.store.clone(), Arc::default(), inspector, reads);
     let mut open = |oid: u32| -> Arc<Shape> {
         let Found::New(shape) = catalog.find_or_create(&definition(oid)) else { panic!("a new shape") };
         worker.add(Tap::recovered(Arc::clone(&shape), Mark { xmin: 1, xmax: 1, xip: Vec::new() }));

@@ -20,6 +20,7 @@ fn table() -> Table {
         generated: false,
         deterministic: true,
         labels: Default::default(),
+        casing: Default::default(),
     };
     let columns = vec![
         column("id", "int4", 23),
@@ -28,7 +29,7 @@ fn table() -> Table {
         column("secret", "text", 25),
     ];
     let name = TableName { schema: "public".into(), name: "items".into() };
-    Table { oid: 1, name, columns, key: vec![0], has_primary_key: true }
+    Table { oid: 1, name, columns, key: vec![0], has_primary_key: true, partitions: None }
 }
 
 /// The query of a request on the table, or what is wrong with its subset.
@@ -36,7 +37,7 @@ fn sql(query: &str) -> Result<String, String> {
     let request = ShapeRequest::parse(&format!("table=items&offset=-1&{query}"), None, MissingOffset::Refuse);
     let request = request.expect("a valid request");
     let table = Arc::new(table());
-    let selection = Selection::resolve(&request, &table, 150_000).expect("columns of the table");
+    let selection = Selection::resolve(&request, &table).expect("columns of the table");
     let condition = request.filter.as_ref().map(|text| {
         let filter = Filter::compile(text, &request.params, &table).expect("a valid filter of the shape");
         shape::Condition { text: text.clone(), params: request.params.clone(), filter: Arc::new(filter) }
