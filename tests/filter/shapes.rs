@@ -75,7 +75,7 @@ fn change(random: &mut Random) -> String {
     let (id, from) = (random.below(48), random.below(48));
     match random.below(10) {
         0 => format!("DELETE FROM odd WHERE id = {id}"),
-        1 => format!("UPDATE odd SET id = id + 1000 WHERE id = {id}"),
+        1 => format!("UPDATE odd SET id = -1 - id WHERE id = {id}"),
         2 => format!("UPDATE odd SET {one} = NULL WHERE id % 7 = {}", id % 7),
         3 => format!(
             "INSERT INTO odd (id, {one}) SELECT max(o.id) + 1, min(o.{one}::text)::text::{} FROM odd o",
