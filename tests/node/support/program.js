@@ -1,4 +1,4 @@
-// The real program, `plue-sync serve`, on a port that it chooses.
+// The real program, `plue-sync serve` or `plue-sync engine`, on a port that it chooses.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -10,7 +10,9 @@ const BINARY =
   process.env.PLUE_SYNC_BINARY ?? fileURLToPath(new URL('../../../target/debug/plue-sync', import.meta.url));
 /** Names that the program reads; none of the developer's may reach it. */
 const OURS = ['PLUE_', 'ELECTRIC_', 'DATABASE_URL', 'PUBLIC_CLIENT_', 'RUST_LOG', 'PG'];
-const LISTENING = /the API listens on ([0-9.:]+)/;
+const LISTENING = /the (?:API|shape engine) listens on ([0-9.:]+)/;
+/** What each command needs besides its address, without a secret. */
+const FLAGS = { serve: ['--insecure'], engine: [] };
 const STOP_LIMIT_MS = 2_000;
 
 export class Program {
@@ -22,10 +24,10 @@ export class Program {
   #ended;
 
   /** Starts it in the empty folder `cwd`, where no `.env` is, and waits until it says where it listens. */
-  static async start({ listen, cwd, env }) {
+  static async start({ command, listen, cwd, env }) {
     const program = new Program();
     const inherited = Object.entries(process.env).filter(([name]) => !OURS.some((prefix) => name.startsWith(prefix)));
-    program.#child = spawn(BINARY, ['serve', '--insecure', '--listen', listen], {
+    program.#child = spawn(BINARY, [command, ...FLAGS[command], '--listen', listen], {
       cwd,
       env: { ...Object.fromEntries(inherited), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Collected } from './collected.js';
 import { Database } from './database.js';
 import { Program } from './program.js';
 import { Reader } from './reader.js';
@@ -16,14 +17,15 @@ const complaints = [];
 console.warn = (...told) => complaints.push(told.filter((part) => !(part instanceof Error)).join(' '));
 
 /**
- * A test with a service of its own. Whatever becomes of it, nothing is left behind.
+ * A test with a service of its own: the whole of it, or with `command: 'engine'` the shape engine alone on an empty database.
+ * Whatever becomes of it, nothing is left behind.
  *
  * It fails also on a warning in the log of the program, or by the shape client, that matches none of the patterns in `warnings`, and
  * where a SIGTERM at the end does not stop the program within its time.
  */
-export function scenario(name, { settings = {}, warnings = [] }, body) {
+export function scenario(name, { command = 'serve', settings = {}, warnings = [] }, body) {
   test(name, { timeout: TEST_TIMEOUT_MS }, async (t) => {
-    const service = new Service();
+    const service = new Service(command);
     let passed = false;
     t.after(async () => {
       if (!passed) console.error(`--- the program printed ---\n${service.log}`);
@@ -32,7 +34,7 @@ export function scenario(name, { settings = {}, warnings = [] }, body) {
     complaints.length = 0;
     await service.start(settings);
     await body(service);
-    service.closeReaders();
+    await service.closeReaders();
     await service.stop();
     service.program.assertQuiet(warnings);
     const unexpected = complaints.filter((told) => !warnings.some((pattern) => pattern.test(told)));
@@ -49,17 +51,25 @@ export function addPart(session, message, id, sortOrder) {
 
 class Service {
   program;
+  #command;
   #database;
   #sql;
   #dir;
   #env;
   #readers = [];
   #logsBefore = '';
+  #collections = [];
+
+  constructor(command) {
+    this.#command = command;
+  }
 
   async start(settings) {
     this.#database = await Database.fresh();
     this.#dir = await mkdtemp(join(tmpdir(), 'plue-sync-node-'));
-    this.#env = { DATABASE_URL: this.#database.url, PLUE_ENGINE__STORAGE_DIR: join(this.#dir, 'shapes'), ...settings };
+    const folder = join(this.#dir, 'shapes');
+    const ours = { serve: { PLUE_ENGINE__STORAGE_DIR: folder }, engine: { ELECTRIC_STORAGE_DIR: folder, ELECTRIC_INSECURE: 'true' } };
+    this.#env = { DATABASE_URL: this.#database.url, ...ours[this.#command], ...settings };
     await this.#run('127.0.0.1:0');
     this.#sql = await this.#database.connect();
   }
@@ -111,6 +121,13 @@ class Service {
     return reader;
   }
 
+  /** Opens a collection of TanStack DB over a shape; see `Collected`. Closed with the service. */
+  collect(params, options = {}) {
+    const collected = new Collected(`${this.url}/v1/shape`, params, options);
+    this.#collections.push(collected);
+    return collected;
+  }
+
   /** Ends the program by `signal`, calls `meanwhile`, and starts it again on the same port. */
   async restart(signal, meanwhile = async () => {}) {
     const { address } = this.program;
@@ -120,8 +137,9 @@ class Service {
     await this.#run(address);
   }
 
-  closeReaders() {
+  async closeReaders() {
     for (const reader of this.#readers) reader.close();
+    await Promise.all(this.#collections.map((collected) => collected.close()));
   }
 
   async stop() {
@@ -129,13 +147,13 @@ class Service {
   }
 
   async close() {
-    this.closeReaders();
+    await this.closeReaders();
     await this.program?.kill();
     await this.#database?.drop();
     if (this.#dir) await rm(this.#dir, { recursive: true, force: true });
   }
 
   async #run(listen) {
-    this.program = await Program.start({ listen, cwd: this.#dir, env: this.#env });
+    this.program = await Program.start({ command: this.#command, listen, cwd: this.#dir, env: this.#env });
   }
 }
