@@ -15,10 +15,12 @@ export class Collected {
   /** Every request: `{ url, method, status }`, with `status` undefined while it waits, and 0 where there was no answer. */
   requests = [];
   errors = [];
+  params;
   #name;
 
   /** `params` are the client's; `shape` are further options of its stream, and `options` those of the collection. */
   constructor(url, params, { shape = {}, ...options } = {}) {
+    this.params = params;
     this.#name = `the collection over ${JSON.stringify(params)} ${options.syncMode ?? 'eager'}`;
     const shapeOptions = {
       url,
