@@ -26,10 +26,9 @@ use self::spool::Budget;
 use super::admission::Permit;
 use super::answer::{define, find, no_snapshot};
 use super::definition::queryable;
-use super::log::Read;
 use super::read::{ended, schema, unless_stopping};
 use super::shape::Shape;
-use super::snapshot::{Chunk, Failure};
+use super::snapshot::Failure;
 use super::state::State;
 use crate::shape::{Answer, Invalid, Live, Offset, Requested, ShapeRequest, Subset};
 
@@ -92,27 +91,15 @@ async fn check(state: &Arc<State>, request: &ShapeRequest, subset: &Subset) -> R
     part.map_err(|invalid| Answer::invalid(&invalid))
 }
 
-/// Where a reader goes on: where an answer from the log would leave it (protocol, 9.5), and never after what the stream has
-/// shown by now.
+/// Where a reader goes on: where it is. Clients take this for their place, also those that have asked for other parts before:
+/// what the log has for them since must not be passed over.
 fn end(state: &State, shape: &Shape, requested: Requested) -> Offset {
-    let after = match requested {
-        Requested::Start => return Offset::chunk(0),
-        Requested::Now => return shape.log.last(),
-        Requested::After(after) => after,
-    };
-    if after.is_in_snapshot() && after != Offset::SNAPSHOT_END {
-        match shape.snapshot.find(after.op + 1) {
-            Some(Ok(Chunk::Bytes { .. })) => return Offset::chunk(after.op + 1),
-            Some(Ok(Chunk::Beyond)) => {}
-            // It is not known yet whether there is another chunk.
-            Some(Err(_)) | None => return after,
-        }
-    }
-    match shape.log.read_after(after) {
-        Read::Memory { end, .. } | Read::Mixed { end, .. } => end,
+    match requested {
+        Requested::Start => Offset::chunk(0),
+        Requested::Now => shape.log.last(),
         // A follower of events builds offsets where this shape has nothing; others past the end are nobody's.
-        Read::Ahead if after.tx <= state.processed().0 => after,
-        Read::Nothing | Read::Ahead | Read::Ending | Read::Ended => shape.log.last(),
+        Requested::After(after) if after > shape.log.last() && after.tx > state.processed().0 => shape.log.last(),
+        Requested::After(after) => after,
     }
 }
 

@@ -1,5 +1,6 @@
 // Collections over conditions with a subquery: rows come in and go out when rows of another table change.
 
+import assert from 'node:assert/strict';
 import { scenario } from './support/service.js';
 
 const engine = { command: 'engine' };
@@ -72,11 +73,8 @@ scenario('rows move in and out of collections over a subquery', engine, async (s
   }
 });
 
-/** What became of a shape that has ended. The client says so, and starts over. */
-const warnings = [/409 response without a shape handle/];
-
 for (const signal of ['SIGTERM', 'SIGKILL']) {
-  scenario(`rows move in and out around a restart by ${signal}`, { ...engine, warnings }, async (service) => {
+  scenario(`rows move in and out around a restart by ${signal}`, engine, async (service) => {
     await service.transact(...TABLES);
     const collections = collectAll(service);
     await Promise.all(collections.map((collected) => collected.ready()));
@@ -94,6 +92,9 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
     );
     await Promise.all(collections.map((collected) => collected.seen(txid)));
     await judge(service, collections);
+    for (const collected of collections) {
+      assert.deepEqual(collected.requests.filter(({ status }) => status === 409), [], `${collected} went on where it was`);
+    }
     const late = collectAll(service);
     await Promise.all(late.map((collected) => collected.ready()));
     await judge(service, late);

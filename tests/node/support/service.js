@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Collected } from './collected.js';
 import { Database } from './database.js';
+import { Follower } from './follower.js';
 import { Program } from './program.js';
 import { Reader } from './reader.js';
 
@@ -119,6 +120,13 @@ class Service {
     const reader = new Reader(`${through}/v1/shape`, params, options);
     this.#readers.push(reader);
     return reader;
+  }
+
+  /** Opens the bare client on a shape; see `Follower`. Closed with the service. */
+  follow(params, options = {}) {
+    const follower = new Follower(`${this.url}/v1/shape`, params, options);
+    this.#readers.push(follower);
+    return follower;
   }
 
   /** Opens a collection of TanStack DB over a shape; see `Collected`. Closed with the service. */
