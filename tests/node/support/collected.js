@@ -1,13 +1,44 @@
 // A collection of TanStack DB over one shape, and what is there of it to be judged.
 
 import assert from 'node:assert/strict';
-import { createCollection } from '@tanstack/db';
+import { createCollection, liveQueryCollectionOptions } from '@tanstack/db';
 import { electricCollectionOptions } from '@tanstack/electric-db-collection';
 import { eventually } from './eventually.js';
 
 const BACKOFF = { initialDelay: 20, maxDelay: 200, multiplier: 2, maxRetries: Infinity };
 const DEADLINE_MS = 30_000;
 let made = 0;
+
+/** A live query of TanStack DB, over collections. */
+export class Queried {
+  collection;
+
+  /** `query` is built as TanStack DB's functions do it. */
+  constructor(query) {
+    this.collection = createCollection(liveQueryCollectionOptions({ query }));
+  }
+
+  /** Asks its collections for what it needs. */
+  start() {
+    this.collection.startSyncImmediate();
+  }
+
+  /** Waits until it has what it asked for at first. */
+  async ready() {
+    await this.collection.preload();
+  }
+
+  /** Waits until its rows are these, in whatever order. */
+  async untilRows(expected) {
+    const wanted = show(byId(expected));
+    const rows = () => show(byId(plain(this.collection.toArray)));
+    await eventually(`the rows ${wanted} by a live query`, () => rows() === wanted, { deadlineMs: DEADLINE_MS, seen: rows });
+  }
+
+  async close() {
+    await this.collection.cleanup();
+  }
+}
 
 /** Keeps the requests that it made, and fails where the client could not get over an error by itself. */
 export class Collected {
@@ -18,8 +49,14 @@ export class Collected {
   params;
   #name;
 
-  /** `params` are the client's; `shape` are further options of its stream, and `options` those of the collection. */
-  constructor(url, params, { shape = {}, ...options } = {}) {
+  #held;
+
+  /**
+   * `params` are the client's, and `options` those of the collection. What the log answers is held back until `held` is fulfilled;
+   * subsets are not.
+   */
+  constructor(url, params, { held = Promise.resolve(), ...options } = {}) {
+    this.#held = held;
     this.params = params;
     this.#name = `the collection over ${JSON.stringify(params)} ${options.syncMode ?? 'eager'}`;
     const shapeOptions = {
@@ -28,10 +65,14 @@ export class Collected {
       backoffOptions: BACKOFF,
       fetchClient: (...request) => this.#fetch(...request),
       onError: (error) => void this.errors.push(error),
-      ...shape,
     };
     const id = `collection ${made++}`;
     this.collection = createCollection(electricCollectionOptions({ id, shapeOptions, getKey: (row) => row.id, ...options }));
+  }
+
+  /** The requests for subsets. */
+  get subsets() {
+    return this.requests.filter(isSubset);
   }
 
   /** The rows, without what the collection itself adds to each. */
@@ -79,6 +120,7 @@ export class Collected {
     try {
       const response = await fetch(url, init);
       request.status = response.status;
+      if (!isSubset(request)) await this.#held;
       return response;
     } catch (error) {
       request.status = 0;
@@ -89,6 +131,10 @@ export class Collected {
   #state() {
     return { status: this.collection.status, rows: show(byId(this.rows)), lastRequests: this.requests.slice(-3) };
   }
+}
+
+function isSubset({ url, method }) {
+  return method === 'POST' || url.includes('subset__');
 }
 
 /** Rows of a collection or of a live query, without the properties that TanStack DB adds. */

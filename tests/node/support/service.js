@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Collected } from './collected.js';
+import { Collected, Queried } from './collected.js';
 import { Database } from './database.js';
 import { Follower } from './follower.js';
 import { Program } from './program.js';
@@ -136,6 +136,13 @@ class Service {
     return collected;
   }
 
+  /** Opens a live query over collections; see `Queried`. Closed with the service, before them. */
+  query(query) {
+    const queried = new Queried(query);
+    this.#collections.unshift(queried);
+    return queried;
+  }
+
   /** Ends the program by `signal`, calls `meanwhile`, and starts it again on the same port. */
   async restart(signal, meanwhile = async () => {}) {
     const { address } = this.program;
@@ -147,7 +154,7 @@ class Service {
 
   async closeReaders() {
     for (const reader of this.#readers) reader.close();
-    await Promise.all(this.#collections.map((collected) => collected.close()));
+    for (const collected of this.#collections) await collected.close();
   }
 
   async stop() {
