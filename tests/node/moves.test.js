@@ -1,6 +1,7 @@
 // Collections over conditions with a subquery: rows come in and go out when rows of another table change.
 
 import assert from 'node:assert/strict';
+import { lt } from '@tanstack/db';
 import { scenario } from './support/service.js';
 
 const engine = { command: 'engine' };
@@ -47,7 +48,8 @@ const CHANGES = [
 const collectAll = (service) =>
   CONDITIONS.flatMap((where) => [
     service.collect({ table: 'child', where }),
-    service.collect({ table: 'child', where, replica: 'full' }),
+    service.collect({ table: 'child', where, replica: 'full' }, { sse: true }),
+    service.collect({ table: 'child', where }, { syncMode: 'progressive' }),
   ]);
 
 /** Waits until each collection has what Postgres finds by its condition. */
@@ -100,6 +102,28 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
     await judge(service, late);
   });
 }
+
+scenario('rows move in and out of what was loaded on demand', engine, async (service) => {
+  await service.transact(...TABLES);
+  const loaded = CONDITIONS.map((where) => {
+    const { collection } = service.collect({ table: 'child', where, replica: 'full' }, { syncMode: 'on-demand' });
+    const query = service.query((q) => q.from({ row: collection }).where(({ row }) => lt(row.id, 40)));
+    return { query, sql: `SELECT * FROM child WHERE (${where}) AND id < 40` };
+  });
+  await Promise.all(loaded.map(({ query }) => query.ready()));
+  const judgeLoaded = async () => {
+    for (const { query, sql } of loaded) await query.untilRows(await service.rows(sql), sql);
+  };
+  await judgeLoaded();
+  for (const [what, statements] of CHANGES) {
+    await service.transact(...statements);
+    try {
+      await judgeLoaded();
+    } catch (error) {
+      throw new Error(`${what}: ${error.message}`, { cause: error });
+    }
+  }
+});
 
 /** One to three statements on a few rows, of which most change who is in. */
 function randomChange(random) {

@@ -52,16 +52,17 @@ export class Collected {
   #held;
 
   /**
-   * `params` are the client's, and `options` those of the collection. What the log answers is held back until `held` is fulfilled;
+   * `params` are the client's, and `options` those of the collection; `sse`: follow by server-sent events. What the log answers is held back until `held` is fulfilled;
    * subsets are not.
    */
-  constructor(url, params, { held = Promise.resolve(), ...options } = {}) {
+  constructor(url, params, { held = Promise.resolve(), sse = false, ...options } = {}) {
     this.#held = held;
     this.params = params;
-    this.#name = `the collection over ${JSON.stringify(params)} ${options.syncMode ?? 'eager'}`;
+    this.#name = `the collection over ${JSON.stringify(params)} ${options.syncMode ?? 'eager'} ${sse ? 'by events' : 'by long-poll'}`;
     const shapeOptions = {
       url,
       params,
+      liveSse: sse,
       backoffOptions: BACKOFF,
       fetchClient: (...request) => this.#fetch(...request),
       onError: (error) => void this.errors.push(error),
