@@ -24,7 +24,7 @@ use super::state::State;
 use super::store::{RecoverError, Recovered, Stopped, Store, recover};
 use super::{publication, reconcile};
 use crate::postgres::Postgres;
-use crate::shape::Lsn;
+use crate::shape::{LogMode, Lsn};
 
 /// A status goes to Postgres at least this often; it hangs up after `wal_sender_timeout`, by default 60 s.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -314,6 +314,10 @@ impl Sessions {
 /// Has a shape with subqueries, which the store had, go on. One that cannot starts over.
 async fn repair(state: Arc<State>, shape: Arc<Shape>) {
     let context = state.snapshots();
+    if shape.definition.log == LogMode::ChangesOnly {
+        // Which rows its readers have is not in its files: they have asked for them in subsets.
+        return state.collector.end(shape).await;
+    }
     loop {
         match rejoin(&context, &shape).await {
             Ok(()) => return,
