@@ -104,6 +104,17 @@ impl Precedence<'_> {
     }
 }
 
+/// Whether an operand has AT TIME ZONE or COLLATE outside of parentheses.
+fn zoned_or_collated(expr: &Expr) -> bool {
+    match expr {
+        Expr::AtTimeZone { .. } | Expr::Collate { .. } => true,
+        Expr::BinaryOp { left, right, .. } => zoned_or_collated(left) || zoned_or_collated(right),
+        Expr::UnaryOp { expr, .. } => zoned_or_collated(expr),
+        Expr::Cast { expr, kind: CastKind::DoubleColon, .. } => zoned_or_collated(expr),
+        _ => false,
+    }
+}
+
 impl Visitor for Precedence<'_> {
     type Break = FilterError;
 
@@ -136,6 +147,10 @@ impl Visitor for Precedence<'_> {
             Expr::Between { expr, low, high, .. } => {
                 self.above(own, expr)?;
                 self.above(own, low)?;
+                // The grammar's `b_expr`, which has neither of these.
+                if zoned_or_collated(low) {
+                    return self.refuse(low);
+                }
                 self.above(own, high)
             }
             Expr::Like { expr, pattern, .. }
