@@ -1,6 +1,7 @@
 //! Rows of a query as the messages of a shape.
 
 use bytes::Bytes;
+use hashbrown::HashSet;
 
 use super::copy;
 use crate::engine::entry::{Encoder, Operation};
@@ -16,7 +17,7 @@ pub struct Messages<'a> {
     encoder: Encoder,
     /// Of a shape with subqueries.
     tags: Option<(Tagger, &'a Alternatives)>,
-    /// The columns that are read, as positions in the table, ascending.
+    /// The columns that are read, as positions in the table: those that are shown, and others that tags are made of.
     columns: Vec<usize>,
     scratch: Vec<u8>,
 }
@@ -33,8 +34,8 @@ impl<'a> Messages<'a> {
                 columns.extend(membership.left.iter().map(|left| left.position));
             }
         }
-        columns.sort_unstable();
-        columns.dedup();
+        let mut seen = HashSet::new();
+        columns.retain(|at| seen.insert(*at));
         Self {
             shape,
             encoder: Encoder::new(&definition.table, definition.projection()),

@@ -14,11 +14,12 @@ use tracing::warn;
 
 use super::{Failure, Mark, Messages};
 use crate::engine::collector::{Collector, Verdict};
+use crate::engine::filter::Key;
 use crate::engine::pool::{Connection, Connections};
 use crate::engine::publication::Publication;
 use crate::engine::replication::OUTPUT_SETTINGS;
 use crate::engine::shape::{Definition, Files, Shape};
-use crate::engine::subquery::{Count, Join, Key, repair};
+use crate::engine::subquery::{Count, Join, repair};
 use crate::engine::tables::{Partition, Table, partitions};
 use crate::shape::control::snapshot_end;
 use crate::shape::{LogMode, Lsn};

@@ -7,12 +7,13 @@ use tokio::sync::oneshot;
 
 use super::members::Members;
 use super::node::{Followed, Kind, Node, Phase};
+use super::routing::positions;
 use super::step::Step;
 use super::tags::Tagger;
-use super::{Committed, Effects, Feed, Graph, Key, SUBQUERY, Stream, Work};
+use super::{Committed, Effects, Feed, Graph, SUBQUERY, Stream, Work};
 use crate::engine::collector::Verdict;
 use crate::engine::entry::Encoder;
-use crate::engine::filter::{Compared, Position, Subquery};
+use crate::engine::filter::{Compared, Key, Position, Subquery};
 use crate::engine::log::{Ends, Entry};
 use crate::engine::shape::Shape;
 use crate::engine::snapshot::{Failure, Mark, fields};
@@ -205,6 +206,8 @@ impl Graph {
         for number in &begun {
             if let Some(node) = self.nodes.get_mut(number) {
                 begin(node, &mark);
+                node.routed_by = node.filter.as_ref().and_then(|filter| positions(filter));
+                node.begin_routes(&self.results, &mut effects.routes);
             }
         }
         self.tell_news(shape, join.news, effects);
@@ -213,7 +216,10 @@ impl Graph {
             let Some(mut node) = self.nodes.remove(&number) else { continue };
             // What its subqueries have followed just now comes last for it; until then it believes what was before.
             if let Some(item) = work.remove(&(node.depth, number)) {
-                item.moves.iter().for_each(|moved| moved.keep(&mut node.belief));
+                for moved in &item.moves {
+                    moved.keep(&mut node.belief);
+                    node.route_moves(moved, &mut effects.routes);
+                }
                 node.queue.push_back(item);
             }
             let mut step = Step::default();

@@ -13,11 +13,11 @@
 //! readers only when they are on disk, and after a start [`repair`] tells what became different since.
 
 mod join;
-mod key;
 mod members;
 mod node;
 pub mod read;
 pub mod repair;
+mod routing;
 mod rows;
 mod step;
 pub mod tags;
@@ -39,9 +39,9 @@ use super::tables::Table;
 use crate::shape::Lsn;
 
 pub use join::{Count, Join};
-pub use key::Key;
 pub use node::RowChange;
 pub use read::{Arrived, Order};
+pub use routing::{Route, Routing};
 
 use node::{Item, Kind, Node, Phase};
 use view::Results;
@@ -81,6 +81,8 @@ pub struct Effects {
     pub orders: Vec<Order>,
     /// Shapes, each with a node below it that has ceased to wait: their readers may be told more, once `entries` are on disk.
     pub released: Vec<(Arc<Shape>, u64)>,
+    /// Changes of the rows that nodes listen to.
+    pub routes: Vec<Route>,
 }
 
 /// A node that the collector gives changes of a table to.

@@ -7,8 +7,9 @@ use super::node::{Followed, Item, Kind, Moved, Node, Phase, Wanted, Xids};
 use super::read::{Arrived, Order, VALUES};
 use super::rows::{At, count, tell};
 use super::tags::{Move, Pattern, event, rows_end, write_headers};
-use super::{Committed, Effects, Graph, Key, Stream, Work, is_reading};
+use super::{Committed, Effects, Graph, Stream, Work, is_reading};
 use crate::engine::entry::Operation;
+use crate::engine::filter::Key;
 use crate::engine::log::{Ends, Entry};
 use crate::engine::snapshot::{Failure, Mark};
 use crate::shape::Offset;
@@ -30,6 +31,7 @@ impl Graph {
             let mut kept = true;
             for moved in &item.moves {
                 moved.keep(&mut node.belief);
+                node.route_moves(moved, &mut effects.routes);
                 // Which rows a NULL concerns cannot be told by their value.
                 kept &= node.is_positive(moved.subquery) || !moved.deltas.contains(&Delta::Null);
             }
@@ -64,6 +66,7 @@ impl Graph {
         if node.queue.is_empty() {
             let wanted = &node.wanted;
             node.belief.settle(|subquery, value| wanted.contains_key(&(subquery, value.clone())));
+            node.end_routes(&self.results, &mut effects.routes);
         }
         let deltas = net(step.deltas);
         if let (false, Kind::Subquery { dependents, .. }) = (deltas.is_empty(), &node.kind) {
