@@ -38,6 +38,8 @@ const RETRY: Duration = Duration::from_millis(250);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 /// A waiting engine looks this often whether the other one has gone.
 const WAIT: Duration = Duration::from_secs(1);
+/// A shape with subqueries that cannot be told what became different by then starts over: its readers stand still for so long.
+const REPAIR: Duration = Duration::from_secs(60);
 /// Frames taken at once before anything else gets its turn.
 const BURST: usize = 512;
 
@@ -318,10 +320,12 @@ async fn repair(state: Arc<State>, shape: Arc<Shape>) {
         // Which rows its readers have is not in its files: they have asked for them in subsets.
         return state.collector.end(shape).await;
     }
+    let give_up = Instant::now() + REPAIR;
     loop {
         match rejoin(&context, &shape).await {
             Ok(()) => return,
-            Err(Failure::Retry(_) | Failure::Unreachable) if !shape.log.has_ended() => sleep(RETRY).await,
+            Err(Failure::Retry(_)) if !shape.log.has_ended() && Instant::now() < give_up => sleep(RETRY).await,
+            Err(Failure::Unreachable) if !shape.log.has_ended() => sleep(RETRY).await,
             Err(failure) => {
                 debug!(shape.handle = %shape.handle, ?failure, "shape {} cannot go on after the start", shape.handle);
                 return state.collector.end(shape).await;

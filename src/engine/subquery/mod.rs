@@ -79,8 +79,8 @@ pub struct Effects {
     pub ended: Vec<u64>,
     /// Rows to be read.
     pub orders: Vec<Order>,
-    /// Shapes, each with a node below it that has ceased to wait: their readers may be told more, once `entries` are on disk.
-    pub released: Vec<(Arc<Shape>, u64)>,
+    /// Shapes, each with a node below it that has ceased to wait, and the round of its read: their readers may be told more, once `entries` are on disk.
+    pub released: Vec<(Arc<Shape>, u64, u64)>,
     /// Changes of the rows that nodes listen to.
     pub routes: Vec<Route>,
 }
@@ -248,12 +248,12 @@ impl Graph {
     }
 
     /// A node has begun to wait (`true`) or ceased to: its shapes' readers are not told of more than they have.
-    fn hold(&self, number: u64, held: bool, processed: Lsn, effects: &mut Effects) {
+    fn hold(&self, number: u64, round: u64, held: bool, processed: Lsn, effects: &mut Effects) {
         for shape in self.shapes_above(number) {
             if let Some(Node { kind: Kind::Shape(followed), .. }) = self.nodes.get(&shape) {
                 match held {
-                    true => followed.shape.held.hold(number, processed),
-                    false => effects.released.push((Arc::clone(&followed.shape), number)),
+                    true => followed.shape.held.hold(number, round, processed),
+                    false => effects.released.push((Arc::clone(&followed.shape), number, round)),
                 }
             }
         }

@@ -149,8 +149,8 @@ pub struct Followed {
 /// How far a node is.
 #[derive(Debug)]
 pub enum Phase {
-    /// What it begins with is not known yet. `owner`: the shape that has it read.
-    Building { earlier: Vec<u64>, owner: u64 },
+    /// What it begins with is not known yet. `earlier`: transactions that it must contain.
+    Building { earlier: Vec<u64> },
     /// Everything has been followed.
     Current,
     /// Rows of values that have moved are being read; transactions wait. With an answer: for the stream to come as far as that has read.
@@ -216,6 +216,11 @@ impl Node {
         let position = self.positions_of(subquery).next();
         let position = alternatives.zip(position).and_then(|(all, at)| all.positions.get(at));
         !matches!(position, Some(Position::In { negated: true, .. }))
+    }
+
+    /// Whether the rows that a move concerns can be told by their values: those that a NULL in `NOT IN` concerns cannot.
+    pub fn can_follow(&self, moved: &Moved) -> bool {
+        self.is_positive(moved.subquery) || !moved.deltas.contains(&Delta::Null)
     }
 
     /// Keeps what cannot be followed yet; false if that is too much.

@@ -32,8 +32,7 @@ impl Graph {
             for moved in &item.moves {
                 moved.keep(&mut node.belief);
                 node.route_moves(moved, &mut effects.routes);
-                // Which rows a NULL concerns cannot be told by their value.
-                kept &= node.is_positive(moved.subquery) || !moved.deltas.contains(&Delta::Null);
+                kept &= node.can_follow(moved);
             }
             let mut step = Step::default();
             if node.is_current() {
@@ -85,9 +84,10 @@ impl Graph {
         if let (false, Kind::Shape(followed)) = (step.entries.is_empty(), &node.kind) {
             effects.entries.push((Arc::clone(&followed.shape), step.entries));
         }
+        let round = node.round;
         self.nodes.insert(number, node);
         if begins {
-            self.hold(number, true, stream.processed, effects);
+            self.hold(number, round, true, stream.processed, effects);
         }
     }
 
@@ -178,10 +178,15 @@ impl Graph {
         };
         let Some(contained) = split(&node, &arrived.mark) else {
             // Postgres showed a transaction before one that it had committed earlier: another look will not.
+            let before = node.round;
             effects.orders.push(ask(&mut node, stream));
+            let round = node.round;
             self.nodes.insert(number, node);
+            self.hold(number, round, true, stream.processed, effects);
+            self.hold(number, before, false, stream.processed, effects);
             return;
         };
+        let round = node.round;
         let mut step = Step::default();
         for _ in 0..contained {
             if let Some(item) = node.next_item() {
@@ -200,7 +205,7 @@ impl Graph {
         self.settle(node, step, cause, stream, &mut work, effects);
         self.run(work, stream, effects);
         // Only now: those above have been given what came of it, and wait for themselves if they must.
-        self.hold(number, false, stream.processed, effects);
+        self.hold(number, round, false, stream.processed, effects);
     }
 
     /// Follows the moves that the rows were read for.

@@ -18,7 +18,7 @@ impl Worker {
     pub fn add_node(&mut self, shape: &Arc<Shape>) {
         // Until it has joined the stream, nothing new can be read.
         let processed = self.stream().processed;
-        shape.held.hold(shape.number, processed);
+        shape.held.hold(shape.number, 0, processed);
         for feed in self.graph.register(shape, &self.earlier) {
             self.listen(&feed);
         }
