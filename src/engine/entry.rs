@@ -106,16 +106,6 @@ impl Encoder {
         self.headers(out, operation);
     }
 
-    /// Writes a row of a subset, as a whole message: a row of a snapshot that names its subset.
-    pub fn subset_row<V: AsRef<[u8]>>(&self, out: &mut Vec<u8>, row: &Row<V>, subset: u32) {
-        self.start(out, row);
-        self.object(out, row, |_| true);
-        self.headers(out, Operation::Insert);
-        out.extend_from_slice(b",\"snapshot_mark\":");
-        out.extend_from_slice(itoa::Buffer::new().format(subset).as_bytes());
-        out.extend_from_slice(b"}}");
-    }
-
     /// The message of a change without its end (see [`super::log::Entry::json`]).
     ///
     /// `row` is the new row, for a delete the old one; `old` the old row of an update.

@@ -83,7 +83,7 @@ impl Engine {
         queries: Postgres,
     ) -> Result<(Self, Running), EngineError> {
         let (collector, commands) = Collector::new();
-        let state = Arc::new(State::new(config, queries, collector)?);
+        let state = Arc::new(State::new(config, queries, replication.clone(), collector)?);
         let stop = CancellationToken::new();
         let sessions = Sessions {
             postgres: replication,
@@ -107,7 +107,11 @@ impl Engine {
         (config.allow_delete, config.ready_timeout) = (allow_delete, Duration::from_millis(1));
         let nowhere = Postgres::from_url("postgresql://nobody@127.0.0.1:1/none").expect("a valid address");
         let (collector, _) = Collector::new();
-        Self { state: Arc::new(State::new(&config, nowhere, collector).expect("settings that fit together")) }
+        Self {
+            state: Arc::new(
+                State::new(&config, nowhere.clone(), nowhere, collector).expect("settings that fit together"),
+            ),
+        }
     }
 
     /// A place among the requests that are answered, for one that gives this handle.

@@ -76,7 +76,7 @@ async fn now(state: &Arc<State>, request: &ShapeRequest, shape: &Arc<Shape>) -> 
         return no_snapshot(failure);
     }
     loop {
-        let (processed, changed) = (state.processed(), shape.log.changed());
+        let (processed, changed) = (shape.held.limit(state.processed()), shape.log.changed());
         let end = shape.log.last();
         match shape.log.read_after(end) {
             Read::Ended => return ended(state, shape),

@@ -24,7 +24,7 @@ use super::state::State;
 use super::store::{RecoverError, Recovered, Stopped, Store, recover};
 use super::{publication, reconcile};
 use crate::postgres::Postgres;
-use crate::shape::Lsn;
+use crate::shape::{LogMode, Lsn};
 
 /// A status goes to Postgres at least this often; it hangs up after `wal_sender_timeout`, by default 60 s.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -38,6 +38,8 @@ const RETRY: Duration = Duration::from_millis(250);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 /// A waiting engine looks this often whether the other one has gone.
 const WAIT: Duration = Duration::from_secs(1);
+/// A shape with subqueries that cannot be told what became different by then starts over: its readers stand still for so long.
+const REPAIR: Duration = Duration::from_secs(60);
 /// Frames taken at once before anything else gets its turn.
 const BURST: usize = 512;
 
@@ -314,10 +316,16 @@ impl Sessions {
 /// Has a shape with subqueries, which the store had, go on. One that cannot starts over.
 async fn repair(state: Arc<State>, shape: Arc<Shape>) {
     let context = state.snapshots();
+    if shape.definition.log == LogMode::ChangesOnly {
+        // Which rows its readers have is not in its files: they have asked for them in subsets.
+        return state.collector.end(shape).await;
+    }
+    let give_up = Instant::now() + REPAIR;
     loop {
         match rejoin(&context, &shape).await {
             Ok(()) => return,
-            Err(Failure::Retry(_) | Failure::Unreachable) if !shape.log.has_ended() => sleep(RETRY).await,
+            Err(Failure::Retry(_)) if !shape.log.has_ended() && Instant::now() < give_up => sleep(RETRY).await,
+            Err(Failure::Unreachable) if !shape.log.has_ended() => sleep(RETRY).await,
             Err(failure) => {
                 debug!(shape.handle = %shape.handle, ?failure, "shape {} cannot go on after the start", shape.handle);
                 return state.collector.end(shape).await;

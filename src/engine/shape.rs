@@ -229,25 +229,25 @@ pub struct Held {
 struct HeldState {
     /// Everything before it can be read. Means something only while one of the others does.
     at: Lsn,
-    /// Nodes that wait for rows.
-    nodes: SmallVec<[u64; 2]>,
+    /// Nodes that wait for rows, each with the round of its read: the end of one read says nothing of the next.
+    reads: SmallVec<[(u64, u64); 2]>,
     /// Entries on their way to the disk.
     writes: usize,
 }
 
 impl Held {
     /// A node that the shape needs waits; everything before `at` can be read.
-    pub fn hold(&self, node: u64, at: Lsn) {
+    pub fn hold(&self, node: u64, round: u64, at: Lsn) {
         let mut state = self.state.lock();
         state.begin(at);
-        if !state.nodes.contains(&node) {
-            state.nodes.push(node);
+        if !state.reads.contains(&(node, round)) {
+            state.reads.push((node, round));
         }
     }
 
-    /// A node waits no more.
-    pub fn release(&self, node: u64) {
-        self.state.lock().nodes.retain(|held| *held != node);
+    /// A node does not wait for this read any more.
+    pub fn release(&self, node: u64, round: u64) {
+        self.state.lock().reads.retain(|held| *held != (node, round));
     }
 
     /// Entries are on their way to the disk; everything before `at` can be read.
@@ -278,7 +278,7 @@ impl HeldState {
     }
 
     fn is_idle(&self) -> bool {
-        self.nodes.is_empty() && self.writes == 0
+        self.reads.is_empty() && self.writes == 0
     }
 }
 

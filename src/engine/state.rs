@@ -46,7 +46,8 @@ pub struct State {
     pub runtime: Handle,
     pub connections: Connections,
     pub subsets: Subsets,
-    queries: Postgres,
+    /// Where the stream comes from.
+    replication: Postgres,
     pub collector: Collector,
     pub publication: Arc<Publication>,
     pub files: Files,
@@ -81,13 +82,18 @@ pub struct State {
 
 impl State {
     /// The state of an engine that has not started.
-    pub fn new(config: &EngineConfig, queries: Postgres, collector: Collector) -> Result<Self, EngineError> {
+    pub fn new(
+        config: &EngineConfig,
+        queries: Postgres,
+        replication: Postgres,
+        collector: Collector,
+    ) -> Result<Self, EngineError> {
         let names = Names::new(&config.stream_id, 0).map_err(EngineError::StreamId)?;
         Ok(Self {
             runtime: Handle::current(),
-            connections: connections(queries.clone(), config.pool_size),
+            connections: connections(queries, config.pool_size),
             subsets: Subsets::new(config.pool_size),
-            queries,
+            replication,
             collector,
             publication: Arc::new(Publication::new(names.publication, config.manual_publishing)),
             files: Files::new(&config.storage_dir),
@@ -203,7 +209,8 @@ impl State {
 
     /// What looks at tables for the collector.
     pub fn inspector(&self) -> Inspector {
-        Inspector::new(self.queries.clone(), Arc::clone(&self.publication))
+        // Not through the pooler: while the stream comes, what it comes from can be asked.
+        Inspector::new(self.replication.clone(), Arc::clone(&self.publication))
     }
 
     /// What a snapshot needs.

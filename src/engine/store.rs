@@ -60,8 +60,8 @@ pub struct Transaction {
 #[derive(Debug, Default)]
 pub struct Held {
     pub entries: Vec<(Arc<Shape>, Vec<Entry>)>,
-    /// Shapes, each with a node below it that waits no more.
-    pub released: Vec<(Arc<Shape>, u64)>,
+    /// Shapes, each with a node below it that waits no more, and the round of its read.
+    pub released: Vec<(Arc<Shape>, u64, u64)>,
 }
 
 impl Held {
@@ -71,8 +71,8 @@ impl Held {
             shape.log.append(entries.iter().cloned());
             shape.held.end_write();
         }
-        for (shape, node) in self.released {
-            shape.held.release(node);
+        for (shape, node, round) in self.released {
+            shape.held.release(node, round);
         }
         self.entries.into_iter().map(|(shape, _)| shape)
     }

@@ -61,7 +61,8 @@ async fn a_snapshot_that_waits_keeps_out_new_shapes_and_no_readers() {
         assert_refused(&tail.shape.first().await, "initial", 1);
         lock.rollback().await.expect("the end of the lock");
     };
-    let (first, ()) = join(slow.first(), meanwhile).await;
+    // It may come second, and be refused once itself.
+    let (first, ()) = join(until(200, &slow, &[("offset", "-1")]), meanwhile).await;
     first.is(200);
     // The place is free from when the snapshot began.
     other.first().await.is(200);

@@ -25,6 +25,7 @@ mod secret;
 mod server;
 mod snapshot;
 mod sse;
+mod subqueries;
 mod subsets;
 mod table;
 mod values;

@@ -17,7 +17,7 @@ use crate::engine::entry::{Encoder, Operation, Position, Projection};
 use crate::engine::filter::{Filter, Index};
 use crate::engine::replication::pgoutput::Relation;
 use crate::engine::shape::{Definition, Shape};
-use crate::engine::subquery::RowChange;
+use crate::engine::subquery::{Route, Routing, RowChange};
 use crate::engine::tables::{Column, Table};
 use crate::shape::{Lsn, Offset, TableName};
 
@@ -126,6 +126,16 @@ impl Source {
         self.conditions[id] = Some(Listener::Node(number));
         self.index.insert(id, filter);
         self.nodes.insert(number, id);
+    }
+
+    /// Changes for which rows a node listens.
+    pub fn route(&mut self, route: &Route) {
+        let Some(id) = self.nodes.get(&route.node) else { return };
+        match &route.change {
+            Routing::ByValue => self.index.look_up(*id),
+            Routing::Add(columns, value) => self.index.add_value(*id, &columns.left, value),
+            Routing::Remove(columns, value) => self.index.remove_value(*id, &columns.left, value),
+        }
     }
 
     /// Whether a shape that was defined on `table` as it is there belongs here.

@@ -54,7 +54,7 @@ impl<'a> Array<'a> {
 
     /// Reads what Postgres prints, and what a client may write: blanks around braces and elements are skipped. Elements are
     /// taken as they are written. `None` for what is no array, and for forms on which versions of Postgres differ: nested empty
-    /// braces and backslashes outside of quotes.
+    /// braces.
     pub fn read(text: &'a [u8]) -> Option<Array<'a>> {
         let mut reader = Reader { text, at: 0 };
         reader.blanks();
@@ -223,11 +223,37 @@ impl<'a> Reader<'a> {
         }
         let rest = self.text.get(self.at..)?;
         let end = rest.iter().position(|byte| matches!(byte, b',' | b'{' | b'}' | b'"' | b'\\'))?;
+        if rest.get(end) == Some(&b'\\') {
+            return self.escaped().map(Some);
+        }
         let written = rest.get(..end)?;
         self.at += end;
         let kept = written.iter().rposition(|byte| !is_blank(*byte))? + 1;
         let written = written.get(..kept)?;
         Some((!written.eq_ignore_ascii_case(b"null")).then_some(Cow::Borrowed(written)))
+    }
+
+    /// An element without quotes that has a backslash: it takes the next character as it is, also a blank at the end, and makes
+    /// `null` a text.
+    fn escaped(&mut self) -> Option<Cow<'a, [u8]>> {
+        let (mut element, mut kept) = (Vec::new(), 0);
+        loop {
+            match self.next()? {
+                b',' | b'{' | b'}' | b'"' => break,
+                b'\\' => {
+                    self.at += 1;
+                    element.push(self.next()?);
+                    kept = element.len();
+                }
+                byte => {
+                    element.push(byte);
+                    kept = if is_blank(byte) { kept } else { element.len() };
+                }
+            }
+            self.at += 1;
+        }
+        element.truncate(kept);
+        Some(Cow::Owned(element))
     }
 
     fn quoted(&mut self) -> Option<Cow<'a, [u8]>> {

@@ -119,14 +119,11 @@ pub fn parse(text: &str) -> Option<Interval> {
 fn words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     for word in text.to_ascii_lowercase().split_ascii_whitespace() {
-        let mut rest = word;
-        while !rest.is_empty() {
-            let alphabetic = rest.starts_with(|c: char| c.is_ascii_alphabetic());
-            let end = rest.find(|c: char| c.is_ascii_alphabetic() != alphabetic).unwrap_or(rest.len());
-            let (piece, after) = rest.split_at(end);
-            words.push(piece.to_owned());
-            rest = after;
-        }
+        let end = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
+        let (number, unit) = word.split_at(end);
+        // What follows a unit at once is read in other ways.
+        unit.bytes().all(|byte| byte.is_ascii_alphabetic()).then_some(())?;
+        words.extend([number, unit].into_iter().filter(|piece| !piece.is_empty()).map(str::to_owned));
     }
     let known = |c: char| c.is_ascii_alphanumeric() || "+-.:@".contains(c);
     words.iter().all(|word| word.chars().all(known)).then_some(words)

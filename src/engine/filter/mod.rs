@@ -25,6 +25,7 @@ mod moment;
 mod parse;
 mod posix;
 mod print;
+mod probe;
 mod resolve;
 mod subquery;
 mod tree;
@@ -40,6 +41,7 @@ use bytes::Bytes;
 
 pub use index::Index;
 pub use parse::is_reserved;
+pub use probe::{Key, has_null, parts, probe};
 pub use subquery::{Active, Alternatives, Canonical, Compared, Membership, Position, Subquery};
 
 use self::tree::Node;

@@ -118,6 +118,14 @@ pub fn parse(text: &str) -> Result<Parsed, FilterError> {
     if next.token != Token::EOF {
         return Err(source.trailing(&tokens, &next));
     }
+    // Behind a subscript sqlparser takes `NOT NULL` for `IS NOT NULL`.
+    let alone = tokens.list.windows(3).position(|three| {
+        let keyword = |token: &Token, wanted| matches!(token, Token::Word(word) if word.keyword == wanted && word.quote_style.is_none());
+        matches!(three[0], Token::RBracket | Token::RParen) && keyword(&three[1], Keyword::NOT) && keyword(&three[2], Keyword::NULL)
+    });
+    if let Some(index) = alone {
+        return Err(source.near_token(&tokens, index + 1));
+    }
     precedence::check(&tree, &tokens)?;
     Ok(Parsed { tree, tokens })
 }

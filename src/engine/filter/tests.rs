@@ -164,6 +164,8 @@ fn evaluates_the_samples_of_the_protocol() {
         ("greatest(NULL::int4, 2, 3) = 3 AND least('b', 'a') = 'a'", "'t'::bool"),
         ("CASE 2 WHEN 1 THEN 'one' WHEN 2 THEN 'two' END = 'two'", "'t'::bool"),
         ("CASE WHEN NULL THEN true END", "NULL::bool"),
+        ("CASE WHEN false THEN id = 1 WHEN true THEN true ELSE id / 0 = 1 END", "'t'::bool"),
+        ("coalesce(NULL, 1, id) = 1", "'t'::bool"),
         ("nullif(1, 1) IS NULL AND nullif(1, 2) = 1", "'t'::bool"),
         ("(1, 2) < (1, 3) AND (1, 'a') = (1, 'a') AND ROW(1, 2) <> (1, 3)", "'t'::bool"),
         ("(1, NULL) = (2, 3)", "'f'::bool"),
@@ -250,6 +252,9 @@ fn a_parameter_has_the_type_of_its_first_use() {
 
 #[test]
 fn refuses_what_binds_differently_in_postgres() {
+    refusal("id BETWEEN value::int4 COLLATE \"C\" AND 3");
+    refusal("'2000-01-01' BETWEEN timestamp '2000-01-01' AT TIME ZONE 'UTC' AND now()");
+    refusal("interval '1 day-24:00:00' > '1 day'");
     for text in ["id = 1 = flag", "id < 2 < 3", "flag IS NULL IS NULL", "value LIKE 'a' LIKE 'b'"] {
         let error = refusal(text);
         assert!(error.contains("parentheses") || error.contains("syntax error"), "{text}: {error}");

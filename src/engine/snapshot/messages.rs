@@ -1,6 +1,7 @@
 //! Rows of a query as the messages of a shape.
 
 use bytes::Bytes;
+use hashbrown::HashSet;
 
 use super::copy;
 use crate::engine::entry::{Encoder, Operation};
@@ -16,7 +17,7 @@ pub struct Messages<'a> {
     encoder: Encoder,
     /// Of a shape with subqueries.
     tags: Option<(Tagger, &'a Alternatives)>,
-    /// The columns that are read, as positions in the table, ascending.
+    /// The columns that are read, as positions in the table: those that are shown, and others that tags are made of.
     columns: Vec<usize>,
     scratch: Vec<u8>,
 }
@@ -33,8 +34,8 @@ impl<'a> Messages<'a> {
                 columns.extend(membership.left.iter().map(|left| left.position));
             }
         }
-        columns.sort_unstable();
-        columns.dedup();
+        let mut seen = HashSet::new();
+        columns.retain(|at| seen.insert(*at));
         Self {
             shape,
             encoder: Encoder::new(&definition.table, definition.projection()),
@@ -44,14 +45,24 @@ impl<'a> Messages<'a> {
         }
     }
 
+    /// The names of the columns that a query of rows selects first,
+    pub fn columns(&self) -> Vec<&'a str> {
+        let table = &self.shape.definition.table;
+        self.columns.iter().map(|at| table.columns[*at].name.as_str()).collect()
+    }
+
+    /// and the conditions that it selects after them.
+    pub fn conditions(&self) -> Vec<String> {
+        let positions = self.tags.iter().flat_map(|(_, alternatives)| &alternatives.positions);
+        positions.map(|position| format!("({}) IS TRUE", position.sql())).collect()
+    }
+
     /// The query of the shape's rows, for COPY.
     pub fn query(&self) -> String {
         let definition = &self.shape.definition;
         let table = &definition.table;
-        let columns = self.columns.iter().map(|at| quote_identifier(&table.columns[*at].name));
-        let positions = self.tags.iter().flat_map(|(_, alternatives)| &alternatives.positions);
-        let conditions = positions.map(|position| format!("({}) IS TRUE", position.sql()));
-        let list = columns.chain(conditions).collect::<Vec<_>>().join(", ");
+        let columns = self.columns().into_iter().map(quote_identifier);
+        let list = columns.chain(self.conditions()).collect::<Vec<_>>().join(", ");
         let condition = definition.condition.as_ref().map(|condition| format!(" WHERE {}", condition.filter.sql()));
         format!("COPY (SELECT {list} FROM {}{}) TO STDOUT", table.rows(), condition.unwrap_or_default())
     }

@@ -14,11 +14,12 @@ use tracing::warn;
 
 use super::{Failure, Mark, Messages};
 use crate::engine::collector::{Collector, Verdict};
+use crate::engine::filter::Key;
 use crate::engine::pool::{Connection, Connections};
 use crate::engine::publication::Publication;
 use crate::engine::replication::OUTPUT_SETTINGS;
 use crate::engine::shape::{Definition, Files, Shape};
-use crate::engine::subquery::{Count, Join, Key, repair};
+use crate::engine::subquery::{Count, Join, repair};
 use crate::engine::tables::{Partition, Table, partitions};
 use crate::shape::control::snapshot_end;
 use crate::shape::{LogMode, Lsn};
@@ -27,6 +28,7 @@ use crate::shape::{LogMode, Lsn};
 const WRITE_BYTES: usize = 1 << 20;
 /// How often a wait for Postgres looks again.
 const POLL: Duration = Duration::from_millis(10);
+const POLL_MOST: Duration = Duration::from_secs(1);
 
 /// Whom the snapshot needs.
 #[derive(Debug, Clone)]
@@ -124,20 +126,24 @@ async fn join_with_subqueries(
 /// # Errors
 /// It cannot. The caller ends the shape, or tries again.
 pub async fn rejoin(context: &Context, shape: &Arc<Shape>) -> Result<(), Failure> {
+    let mut pause = POLL;
+    while try_rejoin(context, shape).await? == Verdict::TooEarly {
+        // Without a connection: others may be what it waits for.
+        sleep(pause).await;
+        pause = (pause * 2).min(POLL_MOST);
+    }
+    Ok(())
+}
+
+async fn try_rejoin(context: &Context, shape: &Arc<Shape>) -> Result<Verdict, Failure> {
     let mut client = connection(&context.connections).await?;
     publish(context, shape, &client).await?;
     client.spoiled = true;
-    loop {
-        let (mark, read) = begin(&client, &shape.definition.table).await?;
-        let verdict = join_with_subqueries(context, shape, &client, &mark, read, true).await?;
-        let end = if verdict == Verdict::Accepted { "COMMIT" } else { "ROLLBACK" };
-        client.batch_execute(end).await.map_err(|error| failure(&error))?;
-        if verdict == Verdict::Accepted {
-            client.spoiled = false;
-            return Ok(());
-        }
-        sleep(POLL).await;
-    }
+    let (mark, read) = begin(&client, &shape.definition.table).await?;
+    let verdict = join_with_subqueries(context, shape, &client, &mark, read, true).await?;
+    client.batch_execute("ROLLBACK").await.map_err(|error| failure(&error))?;
+    client.spoiled = false;
+    Ok(verdict)
 }
 
 /// The values of a subquery, each with the number of its rows.

@@ -7,12 +7,13 @@ use tokio::sync::oneshot;
 
 use super::members::Members;
 use super::node::{Followed, Kind, Node, Phase};
+use super::routing::positions;
 use super::step::Step;
 use super::tags::Tagger;
-use super::{Committed, Effects, Feed, Graph, Key, SUBQUERY, Stream, Work};
+use super::{Committed, Effects, Feed, Graph, SUBQUERY, Stream, Work};
 use crate::engine::collector::Verdict;
 use crate::engine::entry::Encoder;
-use crate::engine::filter::{Compared, Position, Subquery};
+use crate::engine::filter::{Compared, Key, Position, Subquery};
 use crate::engine::log::{Ends, Entry};
 use crate::engine::shape::Shape;
 use crate::engine::snapshot::{Failure, Mark, fields};
@@ -70,7 +71,7 @@ impl Graph {
         let followed =
             Followed { shape: Arc::clone(shape), encoder, tagger: Tagger::new(&shape.handle), last: shape.log.last() };
         let kind = Kind::Shape(Box::new(followed));
-        let phase = Phase::Building { earlier: earlier.to_vec(), owner: shape.number };
+        let phase = Phase::Building { earlier: earlier.to_vec() };
         let filter = Some(Arc::clone(&condition.filter));
         let node = Node::new(shape.number, Arc::clone(&definition.table), filter, kind, phase);
         let mut feeds = Vec::new();
@@ -80,14 +81,14 @@ impl Graph {
 
     /// Adds a node above its subqueries.
     fn add(&mut self, mut node: Node, feeds: &mut Vec<Feed>) {
-        let Phase::Building { earlier, owner } = &node.phase else { return };
+        let Phase::Building { earlier } = &node.phase else { return };
         let filter = node.filter.clone();
         let positions = filter.iter().filter_map(|filter| filter.alternatives()).flat_map(|all| &all.positions);
         for position in positions {
             let subquery = match position {
                 Position::Row { .. } => None,
                 Position::In { membership, negated } => {
-                    let number = self.subquery(&membership.subquery, *negated, earlier, *owner, feeds);
+                    let number = self.subquery(&membership.subquery, *negated, earlier, feeds);
                     if let Some(Node { kind: Kind::Subquery { dependents, .. }, depth, .. }) =
                         self.nodes.get_mut(&number)
                     {
@@ -103,14 +104,7 @@ impl Graph {
         self.nodes.insert(node.number, node);
     }
 
-    fn subquery(
-        &mut self,
-        subquery: &Arc<Subquery>,
-        negated: bool,
-        earlier: &[u64],
-        owner: u64,
-        feeds: &mut Vec<Feed>,
-    ) -> u64 {
+    fn subquery(&mut self, subquery: &Arc<Subquery>, negated: bool, earlier: &[u64], feeds: &mut Vec<Feed>) -> u64 {
         let identity = (subquery.table.oid, subquery.sql.clone(), negated);
         if let Some(known) = self.by_identity.get(&identity) {
             return *known;
@@ -120,29 +114,21 @@ impl Graph {
         self.by_identity.insert(identity, number);
         self.results.insert(number, Members::new(negated));
         let kind = Kind::Subquery { columns: subquery.columns.clone(), dependents: HashSet::new() };
-        let phase = Phase::Building { earlier: earlier.to_vec(), owner };
+        let phase = Phase::Building { earlier: earlier.to_vec() };
         let node = Node::new(number, Arc::clone(&subquery.table), subquery.filter.clone(), kind, phase);
         self.add(node, feeds);
         number
     }
 
-    /// The subqueries that a shape has to count before it can join. Those of a shape that is no more are its own now.
-    pub fn plan(&mut self, shape: u64) -> Vec<Count> {
-        let mut plan = Vec::new();
-        for number in self.below(shape) {
-            let Some(Node { phase: Phase::Building { owner, .. }, .. }) = self.nodes.get(&number) else { continue };
-            let owned = self.nodes.get(owner).is_some_and(|node| matches!(node.phase, Phase::Building { .. }));
-            let mine = *owner == shape || !owned;
-            let Some(node) = self.nodes.get_mut(&number).filter(|_| mine) else { continue };
-            if let Phase::Building { owner, .. } = &mut node.phase {
-                *owner = shape;
-            }
-            if let Kind::Subquery { columns, .. } = &node.kind {
-                let condition = node.filter.as_ref().map(|filter| filter.sql().to_owned());
-                plan.push(Count { number, table: Arc::clone(&node.table), columns: columns.clone(), condition });
-            }
-        }
-        plan
+    /// The subqueries that nobody follows yet. Whoever needs one counts it, and the first who joins begins it: nobody waits for somebody else.
+    pub fn plan(&self, shape: u64) -> Vec<Count> {
+        let nodes = self.below(shape).into_iter().filter_map(|number| self.nodes.get(&number));
+        let counts = nodes.filter(|node| is_building(node)).filter_map(|node| {
+            let Kind::Subquery { columns, .. } = &node.kind else { return None };
+            let condition = node.filter.as_ref().map(|filter| filter.sql().to_owned());
+            Some(Count { number: node.number, table: Arc::clone(&node.table), columns: columns.clone(), condition })
+        });
+        counts.collect()
     }
 
     /// All subqueries that a node needs, directly or not, deepest first.
@@ -170,8 +156,7 @@ impl Graph {
         stream: Stream<'_>,
         effects: &mut Effects,
     ) {
-        let building = self.nodes.get(&shape).is_some_and(|node| matches!(node.phase, Phase::Building { .. }));
-        if !building {
+        if !self.nodes.get(&shape).is_some_and(is_building) {
             // Whoever asked may have gone.
             let _ = reply.send(Err(Failure::Changed));
             return;
@@ -195,6 +180,10 @@ impl Graph {
         let mark = join.mark;
         let mut begun: Vec<u64> = Vec::new();
         for (number, values) in join.counts {
+            if !self.nodes.get(&number).is_some_and(is_building) {
+                // Another shape has begun it.
+                continue;
+            }
             if let Some(members) = self.results.get_mut(&number) {
                 values.into_iter().for_each(|(key, rows)| members.add(key, rows as i64, &mut Vec::new()));
             }
@@ -203,9 +192,13 @@ impl Graph {
         begun.push(shape);
         begun.sort_by_key(|number| self.nodes.get(number).map_or(0, |node| node.depth));
         for number in &begun {
+            let mut dropped = Vec::new();
             if let Some(node) = self.nodes.get_mut(number) {
-                begin(node, &mark);
+                dropped = begin(node, &mark);
+                node.routed_by = node.filter.as_ref().and_then(|filter| positions(filter));
+                node.begin_routes(&self.results, &mut effects.routes);
             }
+            self.require(*number, &dropped);
         }
         self.tell_news(shape, join.news, effects);
         let mut work = Work::new();
@@ -213,9 +206,13 @@ impl Graph {
             let Some(mut node) = self.nodes.remove(&number) else { continue };
             // What its subqueries have followed just now comes last for it; until then it believes what was before.
             if let Some(item) = work.remove(&(node.depth, number)) {
-                item.moves.iter().for_each(|moved| moved.keep(&mut node.belief));
+                for moved in &item.moves {
+                    moved.keep(&mut node.belief);
+                    node.route_moves(moved, &mut effects.routes);
+                }
                 node.queue.push_back(item);
             }
+            let kept = node.queue.iter().flat_map(|item| &item.moves).all(|moved| node.can_follow(moved));
             let mut step = Step::default();
             while let Some(item) = node.next_item() {
                 self.follow(&mut node, item, &mut step);
@@ -225,10 +222,26 @@ impl Graph {
             }
             let cause = Committed { xid: 0, txid: 0, commit: node.seen };
             self.settle(node, step, cause, stream, &mut work, effects);
+            if !kept {
+                self.lose(number, effects);
+            }
         }
         self.run(work, stream, effects);
-        if let Some(Node { kind: Kind::Shape(followed), phase: Phase::Current, .. }) = self.nodes.get(&shape) {
-            effects.released.push((Arc::clone(&followed.shape), shape));
+        // A read that has begun meanwhile holds it for itself.
+        if let Some(Node { kind: Kind::Shape(followed), .. }) = self.nodes.get(&shape) {
+            effects.released.push((Arc::clone(&followed.shape), shape, 0));
+        }
+    }
+
+    /// Those above a subquery that have yet to begin are not told of what it has begun with: what they begin with must contain it.
+    fn require(&mut self, number: u64, xids: &[u64]) {
+        let Some(Node { kind: Kind::Subquery { dependents, .. }, .. }) = self.nodes.get(&number) else { return };
+        for dependent in dependents.clone() {
+            if let Some(Node { phase: Phase::Building { earlier }, .. }) = self.nodes.get_mut(&dependent) {
+                earlier.extend(xids);
+                earlier.sort_unstable();
+                earlier.dedup();
+            }
         }
     }
 
@@ -239,7 +252,7 @@ impl Graph {
         nodes.push(shape);
         nodes.into_iter().all(|number| match self.nodes.get(&number) {
             None => false,
-            Some(node) if begins(number) => can_begin(node, &join.mark),
+            Some(node) if begins(number) && is_building(node) => can_begin(node, &join.mark),
             // What others follow must not be behind.
             Some(node) => node.is_current(),
         })
@@ -265,7 +278,7 @@ impl Graph {
 
 /// Whether everything that the rows contain came before everything that they do not.
 fn can_begin(node: &Node, mark: &Mark) -> bool {
-    let Phase::Building { earlier, .. } = &node.phase else { return false };
+    let Phase::Building { earlier } = &node.phase else { return false };
     let mut after = false;
     let in_order = node.queue.iter().all(|item| match item.is_contained(mark) {
         Some(true) => !after,
@@ -279,10 +292,17 @@ fn can_begin(node: &Node, mark: &Mark) -> bool {
     in_order && earlier.iter().all(|xid| mark.contains(*xid))
 }
 
-/// Leaves out what the rows contain.
-fn begin(node: &mut Node, mark: &Mark) {
+fn is_building(node: &Node) -> bool {
+    matches!(node.phase, Phase::Building { .. })
+}
+
+/// Leaves out what the rows contain, and returns the transactions that caused it.
+fn begin(node: &mut Node, mark: &Mark) -> Vec<u64> {
+    let mut dropped = Vec::new();
     while node.queue.front().is_some_and(|item| item.is_contained(mark) == Some(true)) {
         let Some(item) = node.next_item() else { break };
+        dropped.extend(Some(item.xid).filter(|xid| *xid != 0));
+        dropped.extend(item.moves.iter().flat_map(|moved| &moved.causes));
         for moved in &item.moves {
             for delta in moved.deltas.iter() {
                 if let super::members::Delta::Value(value, there) = delta {
@@ -295,4 +315,5 @@ fn begin(node: &mut Node, mark: &Mark) {
         }
     }
     node.phase = Phase::Current;
+    dropped
 }

@@ -5,7 +5,7 @@
 
 use hashbrown::HashMap;
 
-use super::key::{Key, has_null};
+use crate::engine::filter::{Key, has_null};
 
 type Map<V> = HashMap<Key, V, foldhash::fast::RandomState>;
 
@@ -47,6 +47,16 @@ impl Members {
     /// The part of it that [`Delta::Null`] is about: a member with a NULL may be this value.
     pub fn has_unknown(&self, value: &[u8]) -> bool {
         self.maybe.is_some() && self.with_null.iter().any(|member| member.may_equal(value))
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The values.
+    pub fn values(&self) -> impl Iterator<Item = &Key> {
+        self.rows.keys()
     }
 
     /// Adds rows with a value, or with a negative number takes them away. What that changes goes to `deltas`.

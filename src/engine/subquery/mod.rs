@@ -13,11 +13,11 @@
 //! readers only when they are on disk, and after a start [`repair`] tells what became different since.
 
 mod join;
-mod key;
 mod members;
 mod node;
 pub mod read;
 pub mod repair;
+mod routing;
 mod rows;
 mod step;
 pub mod tags;
@@ -39,9 +39,9 @@ use super::tables::Table;
 use crate::shape::Lsn;
 
 pub use join::{Count, Join};
-pub use key::Key;
 pub use node::RowChange;
 pub use read::{Arrived, Order};
+pub use routing::{Route, Routing};
 
 use node::{Item, Kind, Node, Phase};
 use view::Results;
@@ -79,8 +79,10 @@ pub struct Effects {
     pub ended: Vec<u64>,
     /// Rows to be read.
     pub orders: Vec<Order>,
-    /// Shapes, each with a node below it that has ceased to wait: their readers may be told more, once `entries` are on disk.
-    pub released: Vec<(Arc<Shape>, u64)>,
+    /// Shapes, each with a node below it that has ceased to wait, and the round of its read: their readers may be told more, once `entries` are on disk.
+    pub released: Vec<(Arc<Shape>, u64, u64)>,
+    /// Changes of the rows that nodes listen to.
+    pub routes: Vec<Route>,
 }
 
 /// A node that the collector gives changes of a table to.
@@ -246,12 +248,12 @@ impl Graph {
     }
 
     /// A node has begun to wait (`true`) or ceased to: its shapes' readers are not told of more than they have.
-    fn hold(&self, number: u64, held: bool, processed: Lsn, effects: &mut Effects) {
+    fn hold(&self, number: u64, round: u64, held: bool, processed: Lsn, effects: &mut Effects) {
         for shape in self.shapes_above(number) {
             if let Some(Node { kind: Kind::Shape(followed), .. }) = self.nodes.get(&shape) {
                 match held {
-                    true => followed.shape.held.hold(number, processed),
-                    false => effects.released.push((Arc::clone(&followed.shape), number)),
+                    true => followed.shape.held.hold(number, round, processed),
+                    false => effects.released.push((Arc::clone(&followed.shape), number, round)),
                 }
             }
         }

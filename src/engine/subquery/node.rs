@@ -8,13 +8,12 @@ use bytes::Bytes;
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
-use super::key::{Key, probe};
 use super::members::Delta;
 use super::read::Arrived;
 use super::tags::Tagger;
 use super::view::{Belief, Results};
 use crate::engine::entry::Encoder;
-use crate::engine::filter::{Active, Compared, Filter, Position};
+use crate::engine::filter::{Active, Compared, Filter, Key, Position, probe};
 use crate::engine::shape::Shape;
 use crate::engine::snapshot::Mark;
 use crate::engine::tables::Table;
@@ -110,6 +109,10 @@ pub struct Node {
     pub seen: Lsn,
     /// How often rows have been asked for: an answer to an older question is none.
     pub round: u64,
+    /// Positions whose values decide which rows it listens to; without, all rows that its filter's key allows.
+    pub routed_by: Option<Vec<usize>>,
+    /// Values that may not be listened to any more once everything has been followed.
+    pub leaving: Vec<(u64, Key)>,
     pub since: Instant,
     /// The table as it was last seen, and what had put it into the publication; 0 while that is not known.
     pub table_now: Arc<Table>,
@@ -146,8 +149,8 @@ pub struct Followed {
 /// How far a node is.
 #[derive(Debug)]
 pub enum Phase {
-    /// What it begins with is not known yet. `owner`: the shape that has it read.
-    Building { earlier: Vec<u64>, owner: u64 },
+    /// What it begins with is not known yet. `earlier`: transactions that it must contain.
+    Building { earlier: Vec<u64> },
     /// Everything has been followed.
     Current,
     /// Rows of values that have moved are being read; transactions wait. With an answer: for the stream to come as far as that has read.
@@ -179,6 +182,8 @@ impl Node {
             queue_bytes: 0,
             seen: Lsn(0),
             round: 0,
+            routed_by: None,
+            leaving: Vec::new(),
             since: Instant::now(),
             entry: 0,
         }
@@ -211,6 +216,11 @@ impl Node {
         let position = self.positions_of(subquery).next();
         let position = alternatives.zip(position).and_then(|(all, at)| all.positions.get(at));
         !matches!(position, Some(Position::In { negated: true, .. }))
+    }
+
+    /// Whether the rows that a move concerns can be told by their values: those that a NULL in `NOT IN` concerns cannot.
+    pub fn can_follow(&self, moved: &Moved) -> bool {
+        self.is_positive(moved.subquery) || !moved.deltas.contains(&Delta::Null)
     }
 
     /// Keeps what cannot be followed yet; false if that is too much.

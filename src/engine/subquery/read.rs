@@ -5,10 +5,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, pin_mut};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::key::{Key, parts};
 use super::node::{Node, Row};
 use crate::engine::collector::Collector;
-use crate::engine::filter::Position;
+use crate::engine::filter::{Key, Position, parts};
 use crate::engine::pool::{Connection, Connections};
 use crate::engine::snapshot::{Failure, Mark, begin, failure, fields};
 use crate::engine::tables::{Table, quote_literal};

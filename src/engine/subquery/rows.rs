@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 
-use super::key::{Key, probe};
 use super::members::{Delta, Members};
 use super::node::{Followed, Kind, Node, Row, RowChange, Standing};
 use super::tags::{share_slots, write_headers};
 use super::view::Results;
 use crate::engine::entry::{Operation, Position};
-use crate::engine::filter::Alternatives;
+use crate::engine::filter::{Alternatives, Key, probe};
 use crate::engine::log::{Ends, Entry};
 use crate::shape::{Lsn, Offset};
 

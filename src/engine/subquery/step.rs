@@ -7,8 +7,9 @@ use super::node::{Followed, Item, Kind, Moved, Node, Phase, Wanted, Xids};
 use super::read::{Arrived, Order, VALUES};
 use super::rows::{At, count, tell};
 use super::tags::{Move, Pattern, event, rows_end, write_headers};
-use super::{Committed, Effects, Graph, Key, Stream, Work, is_reading};
+use super::{Committed, Effects, Graph, Stream, Work, is_reading};
 use crate::engine::entry::Operation;
+use crate::engine::filter::Key;
 use crate::engine::log::{Ends, Entry};
 use crate::engine::snapshot::{Failure, Mark};
 use crate::shape::Offset;
@@ -30,8 +31,8 @@ impl Graph {
             let mut kept = true;
             for moved in &item.moves {
                 moved.keep(&mut node.belief);
-                // Which rows a NULL concerns cannot be told by their value.
-                kept &= node.is_positive(moved.subquery) || !moved.deltas.contains(&Delta::Null);
+                node.route_moves(moved, &mut effects.routes);
+                kept &= node.can_follow(moved);
             }
             let mut step = Step::default();
             if node.is_current() {
@@ -64,6 +65,7 @@ impl Graph {
         if node.queue.is_empty() {
             let wanted = &node.wanted;
             node.belief.settle(|subquery, value| wanted.contains_key(&(subquery, value.clone())));
+            node.end_routes(&self.results, &mut effects.routes);
         }
         let deltas = net(step.deltas);
         if let (false, Kind::Subquery { dependents, .. }) = (deltas.is_empty(), &node.kind) {
@@ -82,9 +84,10 @@ impl Graph {
         if let (false, Kind::Shape(followed)) = (step.entries.is_empty(), &node.kind) {
             effects.entries.push((Arc::clone(&followed.shape), step.entries));
         }
+        let round = node.round;
         self.nodes.insert(number, node);
         if begins {
-            self.hold(number, true, stream.processed, effects);
+            self.hold(number, round, true, stream.processed, effects);
         }
     }
 
@@ -175,10 +178,15 @@ impl Graph {
         };
         let Some(contained) = split(&node, &arrived.mark) else {
             // Postgres showed a transaction before one that it had committed earlier: another look will not.
+            let before = node.round;
             effects.orders.push(ask(&mut node, stream));
+            let round = node.round;
             self.nodes.insert(number, node);
+            self.hold(number, round, true, stream.processed, effects);
+            self.hold(number, before, false, stream.processed, effects);
             return;
         };
+        let round = node.round;
         let mut step = Step::default();
         for _ in 0..contained {
             if let Some(item) = node.next_item() {
@@ -197,7 +205,7 @@ impl Graph {
         self.settle(node, step, cause, stream, &mut work, effects);
         self.run(work, stream, effects);
         // Only now: those above have been given what came of it, and wait for themselves if they must.
-        self.hold(number, false, stream.processed, effects);
+        self.hold(number, round, false, stream.processed, effects);
     }
 
     /// Follows the moves that the rows were read for.

@@ -5,8 +5,7 @@ use std::fmt::Write;
 use bytes::{BufMut, Bytes};
 use sha2::{Digest, Sha256};
 
-use super::key::probe;
-use crate::engine::filter::{Alternatives, Position};
+use crate::engine::filter::{Alternatives, Position, probe};
 use crate::engine::snapshot::Mark;
 use crate::shape::{Handle, control};
 

@@ -4,8 +4,8 @@
 
 use hashbrown::HashMap;
 
-use super::key::Key;
 use super::members::Members;
+use crate::engine::filter::Key;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 

@@ -10,6 +10,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 use super::order::{OrderBy, Sortable};
 use crate::engine::filter::Filter;
 use crate::engine::shape::Definition;
+use crate::engine::snapshot::Messages;
 use crate::engine::tables::Table;
 use crate::shape::{Invalid, Subset, quote_identifier};
 
@@ -64,29 +65,35 @@ impl Part {
         self.condition.is_some()
     }
 
-    /// The query for its rows: the selected columns of the shape, in their order.
-    ///
-    /// Its rows become messages in `query.rs`; what a message of this shape needs besides its columns is to be selected here.
-    pub fn sql(&self, definition: &Definition) -> Sql {
-        let table = &definition.table;
-        let selected = definition.columns.iter().map(|at| table.columns[*at].name.as_str());
-        let from = table.rows();
+    /// The query for its rows: the columns that the shape's messages are made of, and the conditions that they tell of.
+    pub fn sql(&self, definition: &Definition, messages: &Messages<'_>) -> Sql {
+        let (columns, conditions) = (messages.columns(), messages.conditions());
+        let from = definition.table.rows();
         let main = definition.condition.as_ref().map(|condition| condition.filter.sql());
-        let mut text = format!("SELECT {} FROM ", list(selected.clone()));
+        let selected = columns.iter().map(|name| quote_identifier(name));
+        let fenced = main.is_some() && self.condition.as_ref().is_some_and(|own| !own.never_fails);
+        // Behind the fence they have names.
+        let named = |at: usize| quote_identifier(&format!("condition {at} of the shape"));
+        let conditions = conditions.into_iter().enumerate();
+        let items = selected.chain(conditions.clone().map(|(at, sql)| if fenced { named(at) } else { sql }));
+        let mut text = format!("SELECT {} FROM ", items.collect::<Vec<_>>().join(", "));
         match (main, &self.condition) {
             (None, None) => text.push_str(&from),
             (Some(condition), None) => write_to(&mut text, format_args!("{from} WHERE ({condition})")),
             (None, Some(own)) => write_to(&mut text, format_args!("{from} WHERE ({})", own.sql)),
-            (Some(main), Some(own)) if own.never_fails => {
+            (Some(main), Some(own)) if !fenced => {
                 write_to(&mut text, format_args!("{from} WHERE ({main}) AND ({})", own.sql));
             }
             // Postgres may try the client's condition first, on rows that are not the shape's, and an error there would tell
             // of them. Nothing moves across OFFSET.
             (Some(main), Some(own)) => {
                 let ordered = self.order_by.iter().flat_map(|list| &list.columns);
-                let needed: BTreeSet<&str> =
-                    selected.chain(own.columns.iter().chain(ordered).map(String::as_str)).collect();
-                let rows = format!("SELECT {} FROM {from} WHERE ({main}) OFFSET 0", list(needed.into_iter()));
+                let needed = own.columns.iter().chain(ordered).map(String::as_str);
+                let needed: BTreeSet<&str> = columns.iter().copied().chain(needed).collect();
+                let needed = needed.into_iter().map(quote_identifier);
+                let items = needed.chain(conditions.map(|(at, sql)| format!("{sql} AS {}", named(at))));
+                let items = items.collect::<Vec<_>>().join(", ");
+                let rows = format!("SELECT {items} FROM {from} WHERE ({main}) OFFSET 0");
                 write_to(&mut text, format_args!("({rows}) AS rows WHERE ({})", own.sql));
             }
         }
@@ -131,10 +138,6 @@ fn asks_for_subquery(text: &str) -> bool {
         Token::Word(word) => word.quote_style.is_none() && matches!(word.keyword, Keyword::SELECT | Keyword::TABLE),
         _ => false,
     })
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(quote_identifier).collect::<Vec<_>>().join(", ")
 }
 
 fn write_to(text: &mut String, part: std::fmt::Arguments<'_>) {

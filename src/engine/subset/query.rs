@@ -11,10 +11,9 @@ use tokio_postgres::error::{ErrorPosition, SqlState};
 
 use super::part::{Part, Sql};
 use super::spool::{Spool, SpoolError};
-use crate::engine::entry::Encoder;
 use crate::engine::pool::{Canceller, Connection};
 use crate::engine::shape::Shape;
-use crate::engine::snapshot::{Failure, Mark, begin, connection, failure, fields, slow, wait_for_flush};
+use crate::engine::snapshot::{Failure, Mark, Messages, begin, connection, failure, slow, wait_for_flush};
 use crate::engine::state::State;
 use crate::shape::{Invalid, Lsn};
 
@@ -73,33 +72,29 @@ async fn copy(state: &State, shape: &Shape, part: &Part, deadline: Instant) -> R
     client.spoiled = true;
     let mut running = Running::new(&state.runtime, &client);
     let (mark, seen) = join(state, shape, &client, &shown).await?;
-    let refused =
-        |error: tokio_postgres::Error| refusal(&error, part, &part.sql(&shape.definition), state.snapshot_timeout);
+    let mut messages = Messages::new(shape);
+    let sql = part.sql(&shape.definition, &messages);
+    let refused = |error: tokio_postgres::Error| refusal(&error, part, &sql, state.snapshot_timeout);
     let limit = state.snapshot_timeout.as_millis().clamp(1, i32::MAX as u128);
     client.batch_execute(&format!("SET LOCAL statement_timeout = {limit}")).await.map_err(refused)?;
 
     let name = rand::random_range(0..=LARGEST_MARK);
     let mut body = Spool::new(&state.files, &state.subsets.budget);
     body.write(metadata(&mark, name, seen).as_bytes()).await?;
-    let definition = &shape.definition;
-    let selected = &definition.columns;
-    let encoder = Encoder::new(&definition.table, definition.projection());
-    let rows = client.copy_out(&copied(&part.sql(definition).text)).await.map_err(refused)?;
+    let in_subset = format!(",\"snapshot_mark\":{name}");
+    let rows = client.copy_out(&copied(&sql.text)).await.map_err(refused)?;
     pin_mut!(rows);
-    let (mut scratch, mut message) = (Vec::new(), Vec::new());
+    let mut message = Vec::new();
     let mut separator: &[u8] = b"";
     while let Some(line) = rows.next().await {
         let line = line.map_err(refused)?;
-        let fields = fields(&line, selected.len(), &mut scratch)
-            .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
-        let mut row: Vec<Option<&[u8]>> = vec![None; definition.table.columns.len()];
-        for (at, field) in selected.iter().zip(fields) {
-            row[*at] = field;
-        }
         message.clear();
         message.extend_from_slice(separator);
         separator = b",";
-        encoder.subset_row(&mut message, &row, name);
+        messages
+            .write(&mut message, &line, in_subset.as_bytes())
+            .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
+        message.extend_from_slice(b"}}");
         body.write(&message).await?;
     }
     body.write(b"]}").await?;

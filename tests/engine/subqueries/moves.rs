@@ -1,7 +1,7 @@
 //! What readers are told when values come to a subquery or leave it.
 
 use crate::engine::{LONG_POLL, SOON, Scene};
-use crate::support::{Message, Reader, Shape};
+use crate::support::{Reader, Shape};
 
 const FAMILY: &str = "
     CREATE TABLE parent (id int PRIMARY KEY, value int, name text);
@@ -25,69 +25,6 @@ async fn until(reader: &mut Reader, wanted: &[&str]) {
     reader.follow_until(SOON, &format!("rows {wanted:?}"), |reader| ids(reader) == wanted).await;
 }
 
-fn kinds(messages: &[Message]) -> Vec<&str> {
-    messages.iter().map(Message::kind).collect()
-}
-
-#[actix_rt::test]
-async fn a_snapshot_has_the_rows_of_the_subquery_with_one_tag_each() {
-    let (_scene, shape) = family("parent_id IN (SELECT id FROM parent WHERE value = 1)").await;
-    let rows = shape.first().await.is(200).changes();
-    assert_eq!(rows.len(), 2, "{rows:?}");
-    for row in rows {
-        let tags = row.headers.tags.as_ref().expect("tags");
-        assert!(tags.len() == 1 && !tags[0].is_empty() && !tags[0].contains('/'), "{row:?}");
-        assert_eq!(row.headers.active_conditions.as_deref(), Some(&[true][..]), "{row:?}");
-    }
-}
-
-#[actix_rt::test]
-async fn values_that_leave_and_come_are_told_as_events() {
-    let (scene, shape) = family("parent_id IN (SELECT id FROM parent WHERE value = 1)").await;
-    let mut reader = Reader::up_to_date(&shape).await;
-    let tag = shape.first().await.changes().into_iter().find(|row| row.column("id") == Some("10"));
-    let tag = tag.and_then(|row| row.headers.tags).expect("the tags of row 10").remove(0);
-    let live = [("handle", &*reader.handle.clone()), ("offset", &*reader.offset.clone()), ("live", "true")];
-
-    scene.sql("UPDATE parent SET value = 5 WHERE id = 1").await;
-    let out = shape.get(&live).await.is(200).messages();
-    assert_eq!(kinds(&out), ["move-out", "up-to-date"]);
-    let patterns = out[0].headers.patterns.as_ref().expect("patterns");
-    assert_eq!((patterns.len(), patterns[0].pos, &patterns[0].value), (1, 0, &tag));
-    assert_eq!(out[0].headers.txids.as_ref().map(Vec::len), Some(1));
-    until(&mut reader, &["30"]).await;
-
-    let live = [("handle", &*reader.handle.clone()), ("offset", &*reader.offset.clone()), ("live", "true")];
-    scene.sql("UPDATE parent SET value = 1 WHERE id = 2").await;
-    let come = shape.get(&live).await.is(200).messages();
-    assert_eq!(kinds(&come), ["move-in", "insert", "snapshot-end", "up-to-date"]);
-    assert_eq!(come[1].headers.is_move_in, Some(true));
-    assert!(come[1].position().is_none() && come[1].headers.txids.is_none(), "{:?}", come[1]);
-    assert_eq!(
-        come[0].headers.patterns.as_ref().map(|patterns| patterns[0].value.clone()),
-        come[1].headers.tags.clone().map(|tags| tags[0].clone())
-    );
-    until(&mut reader, &["20", "30"]).await;
-    scene.engine.binary.assert_quiet(&[]);
-}
-
-#[actix_rt::test]
-async fn not_in_swaps_the_roles() {
-    let (scene, shape) = family("parent_id NOT IN (SELECT id FROM parent WHERE value = 1)").await;
-    let mut reader = Reader::up_to_date(&shape).await;
-    assert_eq!(ids(&reader), ["20"]);
-    let live = [("handle", &*reader.handle.clone()), ("offset", &*reader.offset.clone()), ("live", "true")];
-    scene.sql("UPDATE parent SET value = 1 WHERE id = 2").await;
-    assert_eq!(kinds(&shape.get(&live).await.is(200).messages()), ["move-out", "up-to-date"]);
-    until(&mut reader, &[]).await;
-    // Nothing is IN an empty result, and so everything is NOT IN it, NULL too.
-    scene.sql("DELETE FROM parent").await;
-    until(&mut reader, &["10", "20", "30", "40"]).await;
-    scene.sql("INSERT INTO parent VALUES (99, 1, NULL)").await;
-    until(&mut reader, &["10", "20", "30"]).await;
-    assert_eq!(reader.refetches, 0);
-}
-
 #[actix_rt::test]
 async fn a_null_among_the_values_of_not_in_leaves_no_row() {
     let (scene, shape) = family("note NOT IN (SELECT name FROM parent WHERE value = 1)").await;
@@ -97,36 +34,6 @@ async fn a_null_among_the_values_of_not_in_leaves_no_row() {
     until(&mut reader, &[]).await;
     scene.sql("DELETE FROM parent WHERE id = 4; UPDATE parent SET name = 'y' WHERE id = 1").await;
     until(&mut reader, &["10", "30", "40"]).await;
-}
-
-#[actix_rt::test]
-async fn rows_of_two_columns_alternatives_and_parameters_work() {
-    let (scene, _) = family("true").await;
-    let pairs = scene.engine.shape("child").with("where", "(parent_id, note) IN (SELECT id, name FROM parent)");
-    let mut pairs = Reader::up_to_date(&pairs).await;
-    let either =
-        "parent_id IN (SELECT id FROM parent WHERE value = $1) OR note IN (SELECT name FROM parent WHERE id > $2)";
-    let either = scene.engine.shape("child").with("where", either).with("params[1]", "2").with("params[2]", "2");
-    let mut either = Reader::up_to_date(&either).await;
-    assert_eq!((ids(&pairs), ids(&either)), (vec![], vec!["20".to_owned()]));
-    scene.sql("UPDATE child SET note = 'c' WHERE id = 30").await;
-    until(&mut pairs, &["30"]).await;
-    until(&mut either, &["20", "30"]).await;
-    // The row stays for its other reason, and then goes with that one.
-    scene.sql("UPDATE parent SET value = 2 WHERE id = 3").await;
-    scene.sql("UPDATE parent SET name = 'q' WHERE id = 3").await;
-    until(&mut pairs, &[]).await;
-    scene.sql("UPDATE child SET note = 'changed' WHERE id = 30").await;
-    either
-        .follow_until(SOON, "the new note", |reader| {
-            reader.rows.values().any(|row| row["note"].as_deref() == Some("changed"))
-        })
-        .await;
-    assert_eq!(ids(&either), ["20", "30"]);
-    scene.sql("UPDATE parent SET value = 3 WHERE id = 3").await;
-    until(&mut either, &["20"]).await;
-    assert_eq!(pairs.refetches + either.refetches, 0);
-    scene.engine.binary.assert_quiet(&[]);
 }
 
 #[actix_rt::test]
@@ -146,43 +53,4 @@ async fn a_truncated_inner_table_starts_the_shape_over() {
     scene.sql("TRUNCATE parent").await;
     until(&mut reader, &[]).await;
     assert_eq!(reader.refetches, 1);
-}
-
-#[actix_rt::test]
-async fn what_cannot_be_followed_is_refused_with_its_reason() {
-    let (scene, _) = family("true").await;
-    let cases = [
-        ("parent_id IN (SELECT id FROM nobody)", "table", "\"public\".\"nobody\" does not exist"),
-        (
-            "parent_id IN (SELECT id FROM parent) AND id NOT IN (SELECT id FROM parent)",
-            "where",
-            "both positive and negative polarity",
-        ),
-        ("parent_id IN (SELECT id FROM parent ORDER BY id)", "where", "must not contain any clauses"),
-        ("parent_id IN (SELECT id FROM parent LIMIT 1)", "where", "must not contain any clauses"),
-        ("parent_id IN (SELECT DISTINCT id FROM parent)", "where", "must not contain any clauses"),
-        ("parent_id IN (SELECT id FROM parent, child)", "where", "Expected a single table reference"),
-        ("parent_id IN (SELECT id FROM parent JOIN child USING (id))", "where", "Expected a single table reference"),
-        ("parent_id IN (SELECT id + 1 FROM parent)", "where", "Expected a plain column reference"),
-        ("parent_id IN (SELECT parent.id FROM parent)", "where", "Expected a plain column reference"),
-        (
-            "parent_id + 1 IN (SELECT id FROM parent)",
-            "where",
-            "left side of `IN (SELECT ...)` can only be a column reference",
-        ),
-        ("parent_id IN (SELECT name FROM parent)", "where", "has type int4 but subquery returns text[]"),
-        ("(parent_id IN (SELECT id FROM parent)) IS TRUE", "where", "only be combined by AND, OR and NOT"),
-        ("EXISTS (SELECT id FROM parent)", "where", "only `value IN (SELECT ...)` sublinks are supported right now"),
-        (
-            "parent_id = (SELECT id FROM parent)",
-            "where",
-            "only `value IN (SELECT ...)` sublinks are supported right now",
-        ),
-        ("parent_id IN (SELECT id FROM parent WHERE value = note)", "where", "unknown reference note"),
-    ];
-    for (filter, field, text) in cases {
-        let reply = scene.engine.shape("child").with("where", filter).first().await.is(400);
-        let error = reply.json()["errors"][field][0].as_str().unwrap_or_default().to_owned();
-        assert!(error.contains(text), "{filter}: {}", reply.text());
-    }
 }

@@ -80,6 +80,8 @@ async fn parts_of_json_are_taken_out() {
     expressions.extend(
         [
             "j::jsonb",
+            "j #> '{a,NULL}'",
+            "j #>> '{NULL}'",
             "b::json",
             "b::json::text",
             "j::jsonb -> 'a'",

@@ -18,7 +18,7 @@ impl Worker {
     pub fn add_node(&mut self, shape: &Arc<Shape>) {
         // Until it has joined the stream, nothing new can be read.
         let processed = self.stream().processed;
-        shape.held.hold(shape.number, processed);
+        shape.held.hold(shape.number, 0, processed);
         for feed in self.graph.register(shape, &self.earlier) {
             self.listen(&feed);
         }
@@ -109,7 +109,7 @@ impl Worker {
 
     /// Starts reads and ends shapes. Returns what readers will see when it is on disk.
     fn carry_out(&mut self, effects: Effects) -> Result<Held, Stopped> {
-        let Effects { mut entries, ended, orders, released } = effects;
+        let Effects { mut entries, ended, orders, released, routes } = effects;
         let reached = self.reached();
         for (shape, entries) in &mut entries {
             shape.held.begin_write(reached);
@@ -117,6 +117,9 @@ impl Worker {
             if let Some(entry) = entries.last_mut().filter(|entry| entry.ends == Ends::Nothing) {
                 entry.ends = Ends::Batch;
             }
+        }
+        for route in routes {
+            self.sources.get_mut(&route.table).into_iter().flatten().for_each(|source| source.route(&route));
         }
         orders.into_iter().for_each(|order| self.reads.start(order));
         ended.into_iter().try_for_each(|number| self.end(number))?;

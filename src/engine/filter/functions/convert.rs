@@ -93,6 +93,8 @@ pub fn moment<'a>(value: Value<'a>, _: Type, to: Type) -> Converted<'a> {
         (Value::Timestamp(micros), Type::Time) if infinite(micros) => return Err(Failure),
         (Value::Timestamp(micros), Type::Time) => Value::Time(micros.rem_euclid(DAY)),
         (Value::Time(micros), Type::Interval) => Value::Interval(Interval { months: 0, days: 0, micros }),
+        // It has no opposite, which Postgres needs.
+        (Value::Interval(Interval { micros: i64::MIN, .. }), Type::Time) => return Err(Failure),
         (Value::Interval(interval), Type::Time) => Value::Time(interval.micros.rem_euclid(DAY)),
         _ => return Err(Failure),
     })

@@ -66,6 +66,9 @@ type Find = for<'j> fn(&'j [u8], &mut Arguments<'_>) -> json::Part<'j>;
 fn taken<'a>(arguments: &mut Arguments<'a>, find: Find, taken: Taken) -> Outcome<'a> {
     let ty = arguments.ty(0);
     let json = arguments.bytes(0)?;
+    if arguments.ty(1) == TEXTS && has_null(arguments.get(1))? {
+        return Ok(None);
+    }
     // Postgres reads the whole text, and fails on characters that it cannot write.
     if ty == Json && memchr::memmem::find(&json, b"\\u").is_some() && !scan::has_text(&json) {
         return Err(Failure);
@@ -76,6 +79,12 @@ fn taken<'a>(arguments: &mut Arguments<'a>, find: Find, taken: Taken) -> Outcome
         Taken::Json => Ok(Some(wrapped(ty, part))),
         Taken::Text => text_of(part).map(|text| text.map(Value::Text)),
     }
+}
+
+/// A path with a NULL in it leads nowhere, whatever the text is.
+fn has_null(path: Option<&Value<'_>>) -> Result<bool, Failure> {
+    let Some(Value::Array(_, path)) = path else { return Err(Failure) };
+    Ok(Array::read(path).ok_or(Failure)?.elements.iter().any(Option::is_none))
 }
 
 fn wrapped(ty: Type, text: Cow<'_, [u8]>) -> Value<'_> {
@@ -110,7 +119,6 @@ fn element<'j>(json: &'j [u8], arguments: &mut Arguments<'_>) -> json::Part<'j> 
     if arguments.ty(0) == Jsonb { json::element_of_jsonb(json, index) } else { json::element(json, index) }
 }
 
-/// A path with a NULL in it leads nowhere.
 fn path<'j>(json: &'j [u8], arguments: &mut Arguments<'_>) -> json::Part<'j> {
     let path = arguments.bytes(1)?;
     let path = Array::read(&path).ok_or(Failure)?;

@@ -93,7 +93,7 @@ fn ends_operand(token: &Token) -> bool {
             let literal = matches!(word.keyword, Keyword::NULL | Keyword::TRUE | Keyword::FALSE);
             word.quote_style.is_some() || literal || !is_reserved(&word.value)
         }
-        Token::Number(..) | Token::RParen | Token::Placeholder(_) => true,
+        Token::Number(..) | Token::RParen | Token::RBracket | Token::Placeholder(_) => true,
         token => is_string(token),
     }
 }

@@ -75,6 +75,16 @@ fn strength(expr: &Expr) -> Strength {
     }
 }
 
+/// Postgres' grammar does not have these before the AND of a BETWEEN, but in parentheses.
+fn is_no_bound(low: &Expr) -> bool {
+    match low {
+        Expr::AtTimeZone { .. } | Expr::Collate { .. } => true,
+        Expr::BinaryOp { left, right, .. } => is_no_bound(left) || is_no_bound(right),
+        Expr::UnaryOp { expr, .. } | Expr::Cast { kind: CastKind::DoubleColon, expr, .. } => is_no_bound(expr),
+        _ => false,
+    }
+}
+
 /// Walks the tree and compares each node with its operands: if every operand binds at least as strongly as its place asks,
 /// the tree is the one that Postgres' grammar builds. (A long chain is a deep tree; the caller provides the stack.)
 struct Precedence<'t> {
@@ -101,6 +111,17 @@ impl Precedence<'_> {
     fn refuse(&self, operand: &Expr) -> ControlFlow<FilterError> {
         let offset = self.tokens.start(operand);
         ControlFlow::Break(error_at(offset, "use parentheses to say which operator comes first"))
+    }
+}
+
+/// Whether an operand has AT TIME ZONE or COLLATE outside of parentheses.
+fn zoned_or_collated(expr: &Expr) -> bool {
+    match expr {
+        Expr::AtTimeZone { .. } | Expr::Collate { .. } => true,
+        Expr::BinaryOp { left, right, .. } => zoned_or_collated(left) || zoned_or_collated(right),
+        Expr::UnaryOp { expr, .. } => zoned_or_collated(expr),
+        Expr::Cast { expr, kind: CastKind::DoubleColon, .. } => zoned_or_collated(expr),
+        _ => false,
     }
 }
 
@@ -135,7 +156,14 @@ impl Visitor for Precedence<'_> {
             Expr::InList { expr, .. } | Expr::InSubquery { expr, .. } => self.above(own, expr),
             Expr::Between { expr, low, high, .. } => {
                 self.above(own, expr)?;
+                if is_no_bound(low) {
+                    self.refuse(low)?;
+                }
                 self.above(own, low)?;
+                // The grammar's `b_expr`, which has neither of these.
+                if zoned_or_collated(low) {
+                    return self.refuse(low);
+                }
                 self.above(own, high)
             }
             Expr::Like { expr, pattern, .. }

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{AccessExpr, Array, BinaryOperator, Expr, Subscript, Value as Literal};
 
+use super::function::plain_arguments;
 use super::overload::{NotChosen, choose};
 use super::pattern::is_regex;
 use super::{Operand, Place, Resolved, Resolver, connect, no_operator};
@@ -249,4 +250,15 @@ impl Resolver<'_> {
 pub(super) fn sign_of(op: &BinaryOperator) -> String {
     let written = op.to_string();
     if written == "!=" { "<>".into() } else { written }
+}
+
+/// `ALL (array)` or `SOME (array)` behind LIKE, which the parser takes for calls: both words are reserved. Whether it is ALL.
+pub(super) fn quantifier(pattern: &Expr) -> Option<(bool, &Expr)> {
+    let Expr::Function(function) = pattern else { return None };
+    let name = function.name.to_string();
+    let all = name.eq_ignore_ascii_case("all");
+    match plain_arguments(function)?.as_slice() {
+        [array] if all || name.eq_ignore_ascii_case("some") => Some((all, *array)),
+        _ => None,
+    }
 }

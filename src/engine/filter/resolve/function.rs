@@ -9,6 +9,7 @@ use crate::engine::filter::catalog::casts::Context;
 use crate::engine::filter::parse::error_at;
 use crate::engine::filter::tree::{Comparison, Kind, Node};
 use crate::engine::filter::types::Type;
+use crate::engine::filter::value::Value;
 
 /// Types whose name is a function too; the names of the others are words of the grammar.
 const CASTS: [&str; 12] =
@@ -91,8 +92,21 @@ impl Resolver<'_> {
 
     fn coalesce(&mut self, at: usize, list: &[&Expr]) -> Resolved {
         let operands = self.operands(list)?;
-        let nodes = self.unify(at, "COALESCE", operands)?;
+        let mut nodes = self.unify(at, "COALESCE", operands)?;
         let ty = nodes[0].ty;
+        // As in Postgres' planner, a NULL does not count and nothing behind a constant does.
+        if !has_name(ty) {
+            return self.fold(Node::new(ty, Kind::Coalesce(nodes)), at).map(Operand::from);
+        }
+        nodes.retain(|node| !matches!(node.kind, Kind::Constant(None)));
+        let constant = nodes.iter().position(Node::is_constant);
+        nodes.truncate(constant.map_or(nodes.len(), |last| last + 1));
+        if nodes.is_empty() {
+            return Ok(Node::constant(ty, None).into());
+        }
+        if constant == Some(0) {
+            return Ok(nodes.swap_remove(0).into());
+        }
         self.fold(Node::new(ty, Kind::Coalesce(nodes)), at).map(Operand::from)
     }
 
@@ -149,7 +163,22 @@ impl Resolver<'_> {
         let mut results = self.unify(at, "CASE", results)?.into_iter();
         let Some(otherwise) = results.next().map(Box::new) else { return Err(self.unsupported(expr)) };
         let ty = otherwise.ty;
-        let branches = tests.into_iter().zip(results).collect();
+        let mut branches = Vec::with_capacity(tests.len());
+        let mut otherwise = otherwise;
+        for (test, result) in tests.into_iter().zip(results) {
+            // As in Postgres' planner, a constant condition decides now.
+            match test.kind {
+                Kind::Constant(Some(Value::Bool(true))) if has_name(ty) => {
+                    otherwise = Box::new(result);
+                    break;
+                }
+                Kind::Constant(_) if has_name(ty) => {}
+                _ => branches.push((test, result)),
+            }
+        }
+        if branches.is_empty() {
+            return Ok((*otherwise).into());
+        }
         self.fold(Node::new(ty, Kind::Case { branches, otherwise }), at).map(Operand::from)
     }
 
@@ -160,6 +189,11 @@ impl Resolver<'_> {
         let ty = one.ty;
         self.fold(Node::new(ty, Kind::NullIf(Box::new(one), Box::new(other))), 0).map(Operand::from)
     }
+}
+
+/// Whether a constant of the type says so in the SQL: an enum's takes its type from what is beside it, which then has to stay.
+fn has_name(ty: Type) -> bool {
+    !matches!(ty.element().unwrap_or(ty), Type::Enum(_))
 }
 
 /// The arguments of an ordinary call; `None` for aggregates, named arguments and the like.

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::Expr;
 
+use super::array::quantifier;
 use super::overload::{Chosen, NotChosen, choose, common};
 use super::{Operand, Place, Resolved, Resolver, connect, no_operator};
 use crate::engine::filter::FilterError;
@@ -183,6 +184,9 @@ impl Resolver<'_> {
     }
 
     pub(super) fn like(&mut self, sign: &str, value: &Expr, pattern: &Expr, place: Place<'_>) -> Resolved {
+        if let Some((all, array)) = quantifier(pattern) {
+            return self.quantified(all, value, sign, array, place);
+        }
         let (value, pattern) = (self.operand(value)?, self.operand(pattern)?);
         let node = self.infix(sign, value, pattern, place)?;
         if let Kind::Call { arguments, .. } = &node.kind

@@ -19,7 +19,7 @@ const MAX_COLUMNS: usize = 4;
 impl<'a> Resolver<'a> {
     pub(super) fn subquery(&mut self, whole: &Expr, left: &Expr, query: &Query, negated: bool) -> Resolved {
         let at = self.tokens.start(whole);
-        let parts = Parts::of(query).map_err(FilterError::in_where)?;
+        let parts = Parts::of(query).map_err(|text| error_at(at, text))?;
         for item in parts.projection {
             if !matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_))) {
                 let at =

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::engine::definition::{Selection, queryable};
+use crate::engine::log::Log;
 use crate::engine::shape;
+use crate::engine::shape::Shape;
+use crate::engine::snapshot::Snapshot;
 use crate::engine::tables::Column;
-use crate::shape::{MissingOffset, ShapeRequest, TableName};
+use crate::shape::{Handle, MissingOffset, ShapeRequest, TableName};
 
 fn table() -> Table {
     let column = |name: &str, type_name: &str, type_oid: u32| Column {
@@ -45,8 +48,12 @@ fn sql(query: &str) -> Result<String, String> {
     let names = queryable(&request, &table).expect("queryable columns of the table");
     let definition = Definition::new(table, condition, selection, request.replica, request.log).expect("a definition");
     let part = Part::compile(&request.subset.expect("a subset"), &definition, names);
-    part.map(|part| part.sql(&definition).text)
-        .map_err(|invalid| serde_json::to_string(invalid.errors()).expect("JSON"))
+    part.map(|part| {
+        let (snapshot, log) = (Snapshot::pending(), Log::new(1));
+        let shape = Shape::new(1, Handle::from("1-1"), definition.clone(), snapshot, log);
+        part.sql(&definition, &Messages::new(&shape)).text
+    })
+    .map_err(|invalid| serde_json::to_string(invalid.errors()).expect("JSON"))
 }
 
 #[test]

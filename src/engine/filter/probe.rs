@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::engine::filter::{Canonical, Compared};
+use super::subquery::{Canonical, Compared};
 
 /// One or more texts or NULLs, each as `0`, or `1`, its length and its bytes.
 ///
