@@ -162,10 +162,18 @@ async fn log_now(
         let known = if first { head.not_modified() } else { None };
         known.unwrap_or_else(|| head.answer(body()))
     };
-    if live && let Some((bytes, end)) = shape.log.live_body(after, Framing::Json) {
+    // A move that is being read concerns this shape too: nothing after it has begun may be called complete.
+    let held = shape.held.limit(Lsn(u64::MAX));
+    if live
+        && held == Lsn(u64::MAX)
+        && let Some((bytes, end)) = shape.log.live_body(after, Framing::Json)
+    {
         return Some(answer_with(end, true, &|| Body::Full(bytes.clone())));
     }
-    let seen = |end: Offset, at_end: bool| at_end.then(|| if live { Lsn(end.tx) } else { Lsn(end.tx).max(processed) });
+    let seen = |end: Offset, at_end: bool| {
+        let position = if live { Lsn(end.tx) } else { Lsn(end.tx).max(processed) };
+        at_end.then(|| shape.held.limit(position.min(held)))
+    };
     match shape.log.read_after(after) {
         Read::Ended => Some(ended(state, shape)),
         Read::Ending => None,

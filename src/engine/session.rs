@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -231,6 +232,8 @@ impl Sessions {
             collector: self.state.collector.clone(),
             timeout: self.state.snapshot_timeout,
         };
+        // Before there are shapes: readers are told of it.
+        self.state.processed.fetch_max(position.0, Ordering::AcqRel);
         let (processed, inspector) = (Arc::clone(&self.state.processed), self.state.inspector());
         let worker = Worker::new(catalog, store.clone(), processed, inspector, reads);
         worker.reach(position);
@@ -315,17 +318,33 @@ impl Sessions {
 
 /// Has a shape with subqueries, which the store had, go on. One that cannot starts over.
 async fn repair(state: Arc<State>, shape: Arc<Shape>) {
+    let (of, to) = (Arc::clone(&state), Arc::clone(&shape));
+    // A task of its own, so that a panic ends this shape and leaves nobody waiting for it.
+    if tokio::spawn(async move { try_repair(of, to).await }).await.is_err() {
+        state.collector.end(shape).await;
+    }
+}
+
+async fn try_repair(state: Arc<State>, shape: Arc<Shape>) {
     let context = state.snapshots();
+    // Each holds the shape's rows twice.
+    let Ok(_turn) = state.repairs.acquire().await else { return };
+    if shape.log.has_ended() {
+        return;
+    }
     if shape.definition.log == LogMode::ChangesOnly {
         // Which rows its readers have is not in its files: they have asked for them in subsets.
         return state.collector.end(shape).await;
     }
-    let give_up = Instant::now() + REPAIR;
+    let mut give_up = Instant::now() + REPAIR;
     loop {
-        match rejoin(&context, &shape).await {
+        match rejoin(&context, &shape, give_up).await {
             Ok(()) => return,
             Err(Failure::Retry(_)) if !shape.log.has_ended() && Instant::now() < give_up => sleep(RETRY).await,
-            Err(Failure::Unreachable) if !shape.log.has_ended() => sleep(RETRY).await,
+            Err(Failure::Unreachable) if !shape.log.has_ended() => {
+                sleep(RETRY).await;
+                give_up = Instant::now() + REPAIR;
+            }
             Err(failure) => {
                 debug!(shape.handle = %shape.handle, ?failure, "shape {} cannot go on after the start", shape.handle);
                 return state.collector.end(shape).await;

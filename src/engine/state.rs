@@ -8,7 +8,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admissions;
@@ -39,6 +39,9 @@ pub enum Phase {
     Active,
 }
 
+/// Stored shapes with subqueries that are compared with their tables at once, after a start.
+const REPAIRS: usize = 4;
+
 /// Shared by all requests.
 #[derive(Debug)]
 pub struct State {
@@ -66,6 +69,8 @@ pub struct State {
     pub publication_keep: Duration,
     /// Everything before this position is in the logs.
     pub processed: Arc<AtomicU64>,
+    /// Turns to compare stored shapes with their tables.
+    pub repairs: Semaphore,
     /// Cancelled when live answers are to end.
     pub end_readers: CancellationToken,
     phase: watch::Sender<Phase>,
@@ -113,6 +118,7 @@ impl State {
             max_shapes: config.max_shapes,
             publication_keep: config.publication_keep,
             processed: Arc::default(),
+            repairs: Semaphore::new(REPAIRS),
             end_readers: CancellationToken::new(),
             phase: watch::Sender::new(Phase::Starting),
             catalog: OnceLock::new(),

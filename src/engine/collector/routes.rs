@@ -124,6 +124,8 @@ impl Source {
     pub fn insert_node(&mut self, number: u64, filter: Option<&Arc<Filter>>) {
         let id = self.free_place();
         self.conditions[id] = Some(Listener::Node(number));
+        // By which entry the table is published is learned by the next look.
+        self.entry = 0;
         self.index.insert(id, filter);
         self.nodes.insert(number, id);
     }

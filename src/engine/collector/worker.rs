@@ -104,6 +104,7 @@ struct Current {
     passed: HashMap<u64, Vec<Arc<RowChange>>>,
     /// and nodes that cannot follow this transaction.
     lost: HashSet<u64>,
+    given_up: bool,
 }
 
 impl Current {
@@ -274,6 +275,7 @@ impl Worker {
             touched: Vec::new(),
             passed: HashMap::new(),
             lost: HashSet::new(),
+            given_up: false,
         });
     }
 
@@ -284,7 +286,7 @@ impl Worker {
         let current = current.as_mut().ok_or(ApplyError::OutOfPlace("a change"))?;
         for table in partitions.tables_of(relation) {
             for source in sources.get_mut(&table).into_iter().flatten() {
-                let Current { touched, passed, lost, .. } = current;
+                let Current { touched, passed, lost, given_up, .. } = current;
                 for number in source.broken(relation) {
                     if !touch(taps, touched, number, |tap| tap.lost = true) {
                         lost.insert(number);
@@ -294,9 +296,14 @@ impl Worker {
                 let tell = |number, entry| {
                     touch(taps, touched, number, |tap| tap.pending.push(entry));
                 };
-                let mut bytes = 0;
+                let (mut bytes, mut shared) = (0, false);
                 let pass = |number, change: Arc<RowChange>| {
-                    bytes += change.bytes();
+                    if *given_up {
+                        lost.insert(number);
+                        return;
+                    }
+                    // All nodes share it.
+                    bytes += if std::mem::replace(&mut shared, true) { 32 } else { change.bytes() };
                     passed.entry(number).or_insert_with(Vec::new).push(change);
                 };
                 source.change(relation, &change, current.at, &mut current.entries, tell, pass);
@@ -305,6 +312,7 @@ impl Worker {
         }
         if current.bytes > TRANSACTION_BYTES {
             current.give_up(taps);
+            current.given_up = true;
         }
         Ok(())
     }

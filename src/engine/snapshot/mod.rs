@@ -8,6 +8,7 @@
 mod copy;
 mod mark;
 mod messages;
+mod rejoin;
 mod take;
 
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use tokio::sync::Notify;
 pub use copy::fields;
 pub use mark::{Mark, widen};
 pub use messages::Messages;
-pub use take::{Context, begin, connection, failure, rejoin, slow, take, wait_for_flush};
+pub use rejoin::rejoin;
+pub use take::{Context, begin, connection, failure, slow, take, wait_for_flush};
 
 /// Why a shape has no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,14 +12,13 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tracing::warn;
 
+use super::rejoin::join_with_subqueries;
 use super::{Failure, Mark, Messages};
 use crate::engine::collector::{Collector, Verdict};
-use crate::engine::filter::Key;
 use crate::engine::pool::{Connection, Connections};
 use crate::engine::publication::Publication;
 use crate::engine::replication::OUTPUT_SETTINGS;
 use crate::engine::shape::{Definition, Files, Shape};
-use crate::engine::subquery::{Count, Join, repair};
 use crate::engine::tables::{Partition, Table, partitions};
 use crate::shape::control::snapshot_end;
 use crate::shape::{LogMode, Lsn};
@@ -28,7 +27,6 @@ use crate::shape::{LogMode, Lsn};
 const WRITE_BYTES: usize = 1 << 20;
 /// How often a wait for Postgres looks again.
 const POLL: Duration = Duration::from_millis(10);
-const POLL_MOST: Duration = Duration::from_secs(1);
 
 /// Whom the snapshot needs.
 #[derive(Debug, Clone)]
@@ -73,7 +71,7 @@ async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -
     // Whatever ends this early, the connection is not used again in the middle of a transaction.
     client.spoiled = true;
     loop {
-        let (mark, seen) = begin(&client, &shape.definition.table).await?;
+        let (mark, seen) = begin(&client, &shape.definition.tables()).await?;
         let verdict = match shape.definition.has_subqueries() {
             true => join_with_subqueries(context, shape, &client, &mark, seen, false).await?,
             false => context.collector.snapshot_taken(shape.number, mark.clone()).await?,
@@ -91,7 +89,7 @@ async fn join<'a>(context: &'a Context, shape: &Arc<Shape>, deadline: Instant) -
 }
 
 /// Has the stream tell of the tables of a shape.
-async fn publish(context: &Context, shape: &Shape, client: &Client) -> Result<(), Failure> {
+pub async fn publish(context: &Context, shape: &Shape, client: &Client) -> Result<(), Failure> {
     let definition = &shape.definition;
     let shown = |name: &str| definition.selection.columns.iter().any(|column| column == name);
     shape.set_entry(context.publication.ensure(client, &definition.table, shown).await?);
@@ -102,63 +100,8 @@ async fn publish(context: &Context, shape: &Shape, client: &Client) -> Result<()
     Ok(())
 }
 
-/// Counts the subqueries that nobody follows yet, in the same transaction, and joins with them. With `repair`, also what readers
-/// of the shape as it is stored must be told.
-async fn join_with_subqueries(
-    context: &Context,
-    shape: &Arc<Shape>,
-    client: &Client,
-    mark: &Mark,
-    read: Lsn,
-    repair: bool,
-) -> Result<Verdict, Failure> {
-    let mut counts = Vec::new();
-    for count in context.collector.plan(shape.number).await? {
-        counts.push((count.number, count_values(client, &count).await?));
-    }
-    let news = if repair { repair::news(client, mark, &context.files, shape).await? } else { Vec::new() };
-    let join = Join { mark: mark.clone(), read: read, counts, news };
-    context.collector.join(shape.number, join).await
-}
-
-/// Lets a shape with subqueries, which the store had, go on: tells its readers what became different since it was followed.
-///
-/// # Errors
-/// It cannot. The caller ends the shape, or tries again.
-pub async fn rejoin(context: &Context, shape: &Arc<Shape>) -> Result<(), Failure> {
-    let mut pause = POLL;
-    while try_rejoin(context, shape).await? == Verdict::TooEarly {
-        // Without a connection: others may be what it waits for.
-        sleep(pause).await;
-        pause = (pause * 2).min(POLL_MOST);
-    }
-    Ok(())
-}
-
-async fn try_rejoin(context: &Context, shape: &Arc<Shape>) -> Result<Verdict, Failure> {
-    let mut client = connection(&context.connections).await?;
-    publish(context, shape, &client).await?;
-    client.spoiled = true;
-    let (mark, read) = begin(&client, &shape.definition.table).await?;
-    let verdict = join_with_subqueries(context, shape, &client, &mark, read, true).await?;
-    client.batch_execute("ROLLBACK").await.map_err(|error| failure(&error))?;
-    client.spoiled = false;
-    Ok(verdict)
-}
-
-/// The values of a subquery, each with the number of its rows.
-async fn count_values(client: &Client, count: &Count) -> Result<Vec<(Key, u64)>, Failure> {
-    let rows = client.copy_out(&count.sql()).await.map_err(|error| failure(&error))?;
-    pin_mut!(rows);
-    let (mut values, mut scratch) = (Vec::new(), Vec::new());
-    while let Some(line) = rows.next().await {
-        let line = line.map_err(|error| failure(&error))?;
-        values.push(count.read(&line, &mut scratch).ok_or_else(unexpected_row)?);
-    }
-    Ok(values)
-}
-
-fn unexpected_row() -> Failure {
+/// What is said of a line that has other columns than were asked for.
+pub fn unexpected_row() -> Failure {
     Failure::Unexpected("a row of COPY does not have the columns asked for".into())
 }
 
@@ -172,32 +115,40 @@ pub async fn connection(connections: &Connections) -> Result<Connection<'_>, Fai
     })
 }
 
-/// Starts a transaction that reads `table`; returns what it sees, and a position that lies after all of that, and that
+/// Starts a transaction that reads `tables`; returns what it sees, and a position that lies after all of that, and that
 /// the stream comes to even if nothing more is written.
 ///
 /// # Errors
-/// The table is not the one that it was, or cannot be read.
-pub async fn begin(client: &Client, table: &Table) -> Result<(Mark, Lsn), Failure> {
+/// A table is not the one that it was, or cannot be read.
+pub async fn begin(client: &Client, tables: &[Arc<Table>]) -> Result<(Mark, Lsn), Failure> {
     let mut begin = String::from("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;");
     // For this transaction alone: behind a pooler the next one may be on another session.
     begin.extend(OUTPUT_SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}';")));
     // Rows that a policy hides are in the stream all the same: better no snapshot than one without them.
     begin.push_str("SET LOCAL row_security = off; SET LOCAL lock_timeout = '10s';");
-    // The lock comes before the transaction's snapshot: a rewrite of the table in between would look empty to it.
-    let only = if table.partitions.is_some() { "" } else { "ONLY " };
-    begin.push_str(&format!("LOCK TABLE {only}{} IN ACCESS SHARE MODE", table.name.quoted()));
+    // The locks come before the transaction's snapshot: a rewrite of a table in between would look empty to it.
+    let rows: Vec<String> = tables.iter().map(|table| table.rows()).collect();
+    begin.push_str(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", rows.join(", ")));
     client.batch_execute(&begin).await.map_err(|error| failure(&error))?;
-    let sql = "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text, to_regclass($1)::oid";
-    let row = client.query_one(sql, &[&table.name.quoted()]).await.map_err(|error| failure(&error))?;
-    if row.get::<_, Option<u32>>(2) != Some(table.oid) {
+    let names: Vec<String> = tables.iter().map(|table| table.name.quoted()).collect();
+    let sql = "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text,
+                      ARRAY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) WITH ORDINALITY AS of (name, at) ORDER BY at)";
+    let row = client.query_one(sql, &[&names]).await.map_err(|error| failure(&error))?;
+    let found: Vec<Option<u32>> = row.get(2);
+    if !found.into_iter().eq(tables.iter().map(|table| Some(table.oid))) {
         return Err(Failure::Changed);
     }
-    if table.partitions.is_some() {
+    let partitioned: Vec<&Arc<Table>> = tables.iter().filter(|table| table.partitions.is_some()).collect();
+    if !partitioned.is_empty() {
         // What is followed is what the snapshot has: others have come or gone since the shape was defined.
-        let now = partitions(client, &[table.oid]).await.map_err(|error| failure(&error))?;
-        let now = now.get(&table.oid).map(Vec::as_slice).unwrap_or_default();
+        let oids: Vec<u32> = partitioned.iter().map(|table| table.oid).collect();
+        let now = partitions(client, &oids).await.map_err(|error| failure(&error))?;
         let ids = |list: &[Partition]| list.iter().map(|of| (of.oid, of.attached)).collect::<Vec<_>>();
-        if ids(now) != ids(table.partitions()) {
+        let same = |table: &&Arc<Table>| {
+            let now = now.get(&table.oid).map(Vec::as_slice).unwrap_or_default();
+            ids(now) == ids(table.partitions())
+        };
+        if !partitioned.iter().all(same) {
             return Err(Failure::Changed);
         }
     }
@@ -283,7 +234,7 @@ pub fn slow(limit: Duration) -> Failure {
 
 /// Sorts an error of reading rows by its cure. What a condition alone can cause is its author's to mend: a
 /// division by zero, a number out of range, a text that is no date.
-fn rows_failure(error: &tokio_postgres::Error, definition: &Definition) -> Failure {
+pub fn rows_failure(error: &tokio_postgres::Error, definition: &Definition) -> Failure {
     /// Data exceptions, limits of a statement, what is not supported, and a row where one value was expected.
     const CLASSES: [&str; 4] = ["22", "54", "0A", "21"];
     match error.as_db_error() {

@@ -200,7 +200,7 @@ impl Graph {
             }
             self.require(*number, &dropped);
         }
-        self.tell_news(shape, join.news, effects);
+        self.tell_news(shape, join.news, stream, effects);
         let mut work = Work::new();
         for number in begun {
             let Some(mut node) = self.nodes.remove(&number) else { continue };
@@ -258,8 +258,8 @@ impl Graph {
         })
     }
 
-    fn tell_news(&mut self, shape: u64, news: Vec<bytes::Bytes>, effects: &mut Effects) {
-        let last_commit = self.last_commit;
+    fn tell_news(&mut self, shape: u64, news: Vec<bytes::Bytes>, stream: Stream<'_>, effects: &mut Effects) {
+        let last_commit = self.last_commit.max(stream.processed);
         let Some(Node { kind: Kind::Shape(followed), seen, queue, .. }) = self.nodes.get_mut(&shape) else { return };
         if news.is_empty() {
             return;

@@ -3,7 +3,7 @@
 //! A row is `IN` it if its value is there. It is `NOT IN` it if SQL is sure that its value is not: a NULL on either side
 //! makes that unknown, unless nothing is there at all.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::engine::filter::{Key, has_null};
 
@@ -17,7 +17,7 @@ pub struct Members {
     /// For `NOT IN`, where the left side may be NULL: for each value with some parts NULL, the values that it may equal.
     maybe: Option<Map<u64>>,
     /// Values with a NULL in them.
-    with_null: Vec<Key>,
+    with_null: HashSet<Key>,
 }
 
 /// What a change of the members means to those who look a value up.
@@ -26,13 +26,13 @@ pub enum Delta {
     /// A value that was not there is there, or the other way round.
     Value(Key, bool),
     /// A value with a NULL in it came or went: for `NOT IN` that concerns rows that cannot be told by their value.
-    Null,
+    Null(Key, bool),
 }
 
 impl Members {
     /// Nothing. `negated` if it is to answer `NOT IN`.
     pub fn new(negated: bool) -> Self {
-        Self { rows: Map::default(), maybe: negated.then(Map::default), with_null: Vec::new() }
+        Self { rows: Map::default(), maybe: negated.then(Map::default), with_null: HashSet::new() }
     }
 
     /// Whether a row with this value is `IN`; with `NOT IN` asked, whether it is not surely `NOT IN`: the part of it that deltas of values tell.
@@ -74,11 +74,14 @@ impl Members {
 
     fn turned(&mut self, value: Key, there: bool, deltas: &mut Vec<Delta>) {
         if has_null(value.as_ref()) {
-            match there {
-                true => self.with_null.push(value),
-                false => self.with_null.retain(|member| *member != value),
+            // Nothing is ever IN because of it.
+            if self.maybe.is_some() {
+                match there {
+                    true => drop(self.with_null.insert(value.clone())),
+                    false => drop(self.with_null.remove(&value)),
+                }
+                deltas.push(Delta::Null(value, there));
             }
-            deltas.push(Delta::Null);
             return;
         }
         if let Some(maybe) = &mut self.maybe {
@@ -101,32 +104,18 @@ impl Members {
 
 /// Leaves of several deltas of one value only what they come to.
 pub fn net(deltas: Vec<Delta>) -> Vec<Delta> {
-    let mut last: HashMap<Key, (usize, bool)> = HashMap::new();
-    let mut null = false;
+    let mut last: HashMap<Key, (usize, Delta)> = HashMap::new();
     for delta in deltas {
-        match delta {
-            Delta::Null => null = true,
-            Delta::Value(key, there) => {
-                let (times, now) = last.entry(key).or_insert((0, there));
-                *times += 1;
-                *now = there;
-            }
-        }
+        let (Delta::Value(key, _) | Delta::Null(key, _)) = &delta;
+        let (times, now) = last.entry(key.clone()).or_insert_with(|| (0, delta.clone()));
+        *times += 1;
+        *now = delta;
     }
     // Each turns the value over, so an even number of them leaves it as it was.
-    let mut net: Vec<Delta> = last
-        .into_iter()
-        .filter(|(_, (times, _))| times % 2 == 1)
-        .map(|(key, (_, there))| Delta::Value(key, there))
-        .collect();
-    net.sort_unstable_by(|one, other| match (one, other) {
-        (Delta::Value(one, _), Delta::Value(other, _)) => one.cmp(other),
-        _ => std::cmp::Ordering::Equal,
-    });
-    if null {
-        net.push(Delta::Null);
-    }
-    net
+    let turned = last.into_iter().filter(|(_, (times, _))| times % 2 == 1);
+    let mut net: Vec<(Key, Delta)> = turned.map(|(key, (_, delta))| (key, delta)).collect();
+    net.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    net.into_iter().map(|(_, delta)| delta).collect()
 }
 
 #[cfg(test)]

@@ -46,6 +46,9 @@ pub use routing::{Route, Routing};
 use node::{Item, Kind, Node, Phase};
 use view::Results;
 
+/// Values that a subquery may return; one costs about 100 bytes of memory. More, and the shapes that need it are refused, or end.
+pub const MOST_VALUES: usize = 2_000_000;
+
 /// Subqueries have numbers of their own, with this bit.
 const SUBQUERY: u64 = 1 << 63;
 
@@ -164,8 +167,7 @@ impl Graph {
         stream: Stream<'_>,
         effects: &mut Effects,
     ) {
-        if committed.commit <= self.last_commit {
-            // It was followed before the connection was lost.
+        if self.has_followed(committed.commit) {
             return;
         }
         self.last_commit = committed.commit;
@@ -235,6 +237,11 @@ impl Graph {
             gone.push(Feed { number, table: node.table, filter: node.filter });
         }
         gone
+    }
+
+    /// Whether a transaction was followed before the connection was lost.
+    pub fn has_followed(&self, commit: Lsn) -> bool {
+        commit <= self.last_commit
     }
 
     /// Forgets how far the stream was: another history begins.

@@ -220,7 +220,7 @@ impl Node {
 
     /// Whether the rows that a move concerns can be told by their values: those that a NULL in `NOT IN` concerns cannot.
     pub fn can_follow(&self, moved: &Moved) -> bool {
-        self.is_positive(moved.subquery) || !moved.deltas.contains(&Delta::Null)
+        self.is_positive(moved.subquery) || !moved.deltas.iter().any(|delta| matches!(delta, Delta::Null(..)))
     }
 
     /// Keeps what cannot be followed yet; false if that is too much.

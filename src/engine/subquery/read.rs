@@ -10,7 +10,7 @@ use crate::engine::collector::Collector;
 use crate::engine::filter::{Key, Position, parts};
 use crate::engine::pool::{Connection, Connections};
 use crate::engine::snapshot::{Failure, Mark, begin, failure, fields};
-use crate::engine::tables::{Table, quote_literal};
+use crate::engine::tables::{Column, Table, quote_literal};
 use crate::shape::{Lsn, quote_identifier};
 
 /// Values asked for at once; the others follow.
@@ -30,7 +30,10 @@ pub struct Order {
     pub node: u64,
     pub round: u64,
     sql: String,
+    /// As it is now; what the node relies on is as it was.
     table: std::sync::Arc<Table>,
+    /// Columns of a row.
+    width: usize,
     /// What the stream has shown, and a snapshot may not contain yet.
     earlier: Vec<u64>,
 }
@@ -55,7 +58,14 @@ impl Order {
             table.rows(),
             condition(node, asked)
         );
-        Self { node: node.number, round: node.round, sql, table: table.clone(), earlier }
+        Self {
+            node: node.number,
+            round: node.round,
+            sql,
+            table: node.table_now.clone(),
+            earlier,
+            width: table.columns.len(),
+        }
     }
 }
 
@@ -72,9 +82,8 @@ fn condition(node: &Node, asked: &[(u64, Key)]) -> String {
             continue;
         };
         let values = asked.iter().filter(|(number, _)| *number == subquery).map(|(_, key)| key);
-        let names: Vec<String> =
-            membership.left.iter().map(|left| quote_identifier(&node.table.columns[left.position].name)).collect();
-        let Some(has_value) = any_of(&names, values) else { continue };
+        let columns: Vec<&Column> = membership.left.iter().map(|left| &node.table.columns[left.position]).collect();
+        let Some(has_value) = any_of(&columns, values) else { continue };
         let others = alternatives.disjuncts.iter().filter(|disjunct| disjunct.contains(&at)).map(|disjunct| {
             let rows = disjunct.iter().filter_map(|at| match &alternatives.positions[*at] {
                 Position::Row { sql, .. } => Some(format!("({sql})")),
@@ -89,35 +98,58 @@ fn condition(node: &Node, asked: &[(u64, Key)]) -> String {
     if found.is_empty() { "false".into() } else { found.join(" OR ") }
 }
 
-fn any_of<'a>(names: &[String], values: impl Iterator<Item = &'a Key>) -> Option<String> {
+fn any_of<'a>(columns: &[&Column], values: impl Iterator<Item = &'a Key>) -> Option<String> {
     let (mut list, mut others) = (Vec::new(), Vec::new());
     for value in values {
         let texts: Vec<Option<String>> =
-            parts(value.as_ref()).map(|part| part.map(|text| quote_literal(&String::from_utf8_lossy(text)))).collect();
+            parts(value.as_ref()).zip(columns).map(|(part, column)| part.map(|text| literal(text, column))).collect();
         match texts.as_slice() {
             [Some(text)] => list.push(text.clone()),
             texts => {
-                let equal = names.iter().zip(texts).map(|(name, text)| match text {
-                    Some(text) => format!("{name} = {text}"),
-                    None => format!("{name} IS NULL"),
+                let equal = columns.iter().zip(texts).map(|(column, text)| {
+                    let name = quote_identifier(&column.name);
+                    match text {
+                        Some(text) => format!("{name} = {text}"),
+                        None => format!("{name} IS NULL"),
+                    }
                 });
                 others.push(format!("({})", equal.collect::<Vec<_>>().join(" AND ")));
             }
         }
     }
-    if let [name] = names
+    if let [column] = columns
         && !list.is_empty()
     {
-        others.push(format!("{name} IN ({})", list.join(", ")));
+        others.push(format!("{} IN ({})", quote_identifier(&column.name), list.join(", ")));
     }
     (!others.is_empty()).then(|| format!("({})", others.join(" OR ")))
 }
 
+/// A value as it is compared with a column. It takes the column's type, but integers may be larger than the column holds.
+fn literal(text: &[u8], column: &Column) -> String {
+    let quoted = quote_literal(&String::from_utf8_lossy(text));
+    let is_integer = matches!(column.type_name.as_str(), "int2" | "int4" | "int8");
+    if is_integer { format!("{quoted}::int8") } else { quoted }
+}
+
 /// Reads what `order` asks for and gives it to the collector.
 pub async fn fetch(connections: Connections, collector: Collector, order: Order, timeout: Duration) {
-    let give_up = Instant::now() + GIVE_UP;
+    let mut give_up = None;
     let arrived = loop {
-        match read(&connections, &order, Instant::now() + timeout).await {
+        // A turn in the pool is waited for as long as it takes.
+        let client = match connections.get().await {
+            Ok(client) => client,
+            Err(bb8::RunError::TimedOut) => continue,
+            Err(bb8::RunError::User(_))
+                if Instant::now() < *give_up.get_or_insert_with(|| Instant::now() + GIVE_UP) =>
+            {
+                sleep(RETRY).await;
+                continue;
+            }
+            Err(bb8::RunError::User(_)) => break Err(Failure::Unreachable),
+        };
+        let give_up = *give_up.get_or_insert_with(|| Instant::now() + GIVE_UP);
+        match read(client, &order, Instant::now() + timeout).await {
             Err(Failure::Unreachable | Failure::Retry(_)) if Instant::now() < give_up => sleep(RETRY).await,
             other => break other,
         }
@@ -125,9 +157,8 @@ pub async fn fetch(connections: Connections, collector: Collector, order: Order,
     collector.rows_arrived(order.node, order.round, arrived).await;
 }
 
-async fn read(connections: &Connections, order: &Order, deadline: Instant) -> Result<Arrived, Failure> {
+async fn read(mut client: Connection<'_>, order: &Order, deadline: Instant) -> Result<Arrived, Failure> {
     let late = |_| Failure::Retry("reading the rows of a move took too long".into());
-    let mut client = timeout_at(deadline, connections.get()).await.map_err(late)?.map_err(|_| Failure::Unreachable)?;
     client.spoiled = true;
     let arrived = timeout_at(deadline, read_with(&mut client, order)).await.map_err(late)??;
     client.spoiled = false;
@@ -136,7 +167,7 @@ async fn read(connections: &Connections, order: &Order, deadline: Instant) -> Re
 
 async fn read_with(client: &mut Connection<'_>, order: &Order) -> Result<Arrived, Failure> {
     let (mark, read) = loop {
-        let (mark, read) = begin(client, &order.table).await?;
+        let (mark, read) = begin(client, std::slice::from_ref(&order.table)).await?;
         if order.earlier.iter().all(|xid| mark.contains(*xid)) {
             break (mark, read);
         }
@@ -153,7 +184,7 @@ async fn read_with(client: &mut Connection<'_>, order: &Order) -> Result<Arrived
         if bytes > ROWS_BYTES {
             return Err(Failure::Unexpected("too many rows moved at once".into()));
         }
-        let row = fields(&line, order.table.columns.len(), &mut scratch)
+        let row = fields(&line, order.width, &mut scratch)
             .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
         rows.push(row.into_iter().map(|field| field.map(bytes::Bytes::copy_from_slice)).collect());
     }

@@ -83,7 +83,7 @@ impl Node {
                         routes.push(self.route(Routing::Add(Arc::clone(&membership), value.clone())));
                     }
                     Delta::Value(value, false) => self.leaving.push((subquery, value.clone())),
-                    Delta::Null => {}
+                    Delta::Null(..) => {}
                 }
             }
         }

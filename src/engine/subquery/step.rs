@@ -7,7 +7,7 @@ use super::node::{Followed, Item, Kind, Moved, Node, Phase, Wanted, Xids};
 use super::read::{Arrived, Order, VALUES};
 use super::rows::{At, count, tell};
 use super::tags::{Move, Pattern, event, rows_end, write_headers};
-use super::{Committed, Effects, Graph, Stream, Work, is_reading};
+use super::{Committed, Effects, Graph, MOST_VALUES, Stream, Work, is_reading};
 use crate::engine::entry::Operation;
 use crate::engine::filter::Key;
 use crate::engine::log::{Ends, Entry};
@@ -85,7 +85,11 @@ impl Graph {
             effects.entries.push((Arc::clone(&followed.shape), step.entries));
         }
         let round = node.round;
+        let too_many = self.results.get(&number).is_some_and(|members| members.len() > MOST_VALUES);
         self.nodes.insert(number, node);
+        if too_many {
+            self.lose(number, effects);
+        }
         if begins {
             self.hold(number, round, true, stream.processed, effects);
         }
@@ -171,10 +175,13 @@ impl Graph {
     /// The stream has come to where the rows were read: what the rows contain comes before them, the rest after.
     pub(super) fn try_splice(&mut self, number: u64, stream: Stream<'_>, effects: &mut Effects) {
         let Some(mut node) = self.nodes.remove(&number) else { return };
-        let Phase::Reading { asked, arrived: Some(arrived) } = std::mem::replace(&mut node.phase, Phase::Current)
-        else {
-            self.nodes.insert(number, node);
-            return;
+        let (asked, arrived) = match std::mem::replace(&mut node.phase, Phase::Current) {
+            Phase::Reading { asked, arrived: Some(arrived) } => (asked, arrived),
+            other => {
+                node.phase = other;
+                self.nodes.insert(number, node);
+                return;
+            }
         };
         let Some(contained) = split(&node, &arrived.mark) else {
             // Postgres showed a transaction before one that it had committed earlier: another look will not.

@@ -109,7 +109,9 @@ async fn copy(state: &State, shape: &Shape, part: &Part, deadline: Instant) -> R
 async fn join(state: &State, shape: &Shape, client: &Client, shown: &[u64]) -> Result<(Mark, Lsn), Failure> {
     loop {
         // As it is now: what has changed and did not end the shape does not concern its rows.
-        let (mark, seen) = begin(client, &shape.table_now()).await?;
+        let inner = shape.definition.tables().into_iter().skip(1);
+        let tables: Vec<_> = [shape.table_now()].into_iter().chain(inner).collect();
+        let (mark, seen) = begin(client, &tables).await?;
         let missing = shown.iter().any(|xid| !mark.contains(*xid));
         if !shown.is_empty() {
             state.collector.visible(mark.clone()).await;

@@ -69,7 +69,7 @@ impl Worker {
         passed: HashMap<u64, Vec<Arc<RowChange>>>,
         lost: HashSet<u64>,
     ) -> Result<Held, Stopped> {
-        if self.graph.is_empty() {
+        if self.graph.is_empty() || self.graph.has_followed(at.commit) {
             return Ok(Held::default());
         }
         let mut effects = Effects::default();
