@@ -94,10 +94,16 @@ impl Node {
         let leaving = std::mem::take(&mut self.leaving);
         let lookups: Vec<_> = self.lookups().collect();
         for (left, value) in leaving {
-            let is_there = results.get(&left).is_some_and(|members| members.has_known(value.as_ref()));
-            let waits = self.wanted.contains_key(&(left, value.clone()));
-            for (_, membership) in lookups.iter().filter(|(subquery, _)| *subquery == left && !is_there && !waits) {
-                routes.push(self.route(Routing::Remove(Arc::clone(membership), value.clone())));
+            let stays = |subquery: &u64| {
+                let is_there = results.get(subquery).is_some_and(|members| members.has_known(value.as_ref()));
+                is_there || self.wanted.contains_key(&(*subquery, value.clone()))
+            };
+            for (_, membership) in lookups.iter().filter(|(subquery, _)| *subquery == left) {
+                // The same columns may be looked up in several subqueries: one that has the value still listens to it.
+                let mut same = lookups.iter().filter(|(_, other)| other.left == membership.left);
+                if !same.any(|(subquery, _)| stays(subquery)) {
+                    routes.push(self.route(Routing::Remove(Arc::clone(membership), value.clone())));
+                }
             }
         }
     }
