@@ -163,7 +163,7 @@ async fn log_now(
         known.unwrap_or_else(|| head.answer(body()))
     };
     // A move that is being read concerns this shape too: nothing after it has begun may be called complete.
-    let held = shape.held.limit(Lsn(u64::MAX));
+    let held = shape.held.limit_of_reads(Lsn(u64::MAX));
     if live
         && held == Lsn(u64::MAX)
         && let Some((bytes, end)) = shape.log.live_body(after, Framing::Json)
@@ -172,7 +172,7 @@ async fn log_now(
     }
     let seen = |end: Offset, at_end: bool| {
         let position = if live { Lsn(end.tx) } else { Lsn(end.tx).max(processed) };
-        at_end.then(|| shape.held.limit(position.min(held)))
+        at_end.then(|| shape.held.limit_of_reads(position.min(held)))
     };
     match shape.log.read_after(after) {
         Read::Ended => Some(ended(state, shape)),

@@ -327,6 +327,10 @@ async fn repair(state: Arc<State>, shape: Arc<Shape>) {
 
 async fn try_repair(state: Arc<State>, shape: Arc<Shape>) {
     let context = state.snapshots();
+    // What the stream has yet to replay would have to be waited for, in a transaction.
+    while state.is_replaying() && !shape.log.has_ended() {
+        sleep(RETRY).await;
+    }
     // Each holds the shape's rows twice.
     let Ok(_turn) = state.repairs.acquire().await else { return };
     if shape.log.has_ended() {

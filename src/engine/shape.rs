@@ -263,6 +263,12 @@ impl Held {
         state.writes = state.writes.saturating_sub(1);
     }
 
+    /// What readers may be told of who have all entries up to `position`: what is on its way to the disk comes after them.
+    pub fn limit_of_reads(&self, position: Lsn) -> Lsn {
+        let state = self.state.lock();
+        if state.reads.is_empty() { position } else { position.min(state.at) }
+    }
+
     /// What readers may be told of, if everything before `processed` has been followed.
     pub fn limit(&self, processed: Lsn) -> Lsn {
         let state = self.state.lock();

@@ -68,11 +68,15 @@ impl Held {
     /// Lets readers see it.
     fn show(self) -> impl Iterator<Item = Arc<Shape>> {
         for (shape, entries) in &self.entries {
-            shape.log.append(entries.iter().cloned());
-            shape.held.end_write();
+            shape.log.append_quietly(entries.iter().cloned());
         }
+        // Whoever wakes is told of what is there, and not that it is still to come.
         for (shape, node, round) in self.released {
             shape.held.release(node, round);
+        }
+        for (shape, _) in &self.entries {
+            shape.held.end_write();
+            shape.log.wake();
         }
         self.entries.into_iter().map(|(shape, _)| shape)
     }

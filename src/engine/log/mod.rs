@@ -193,6 +193,20 @@ impl Log {
     /// The entries of one transaction come in one call: readers never see half of it as the end.
     /// Returns the bytes that the tail grew by.
     pub fn append(&self, entries: impl IntoIterator<Item = Entry>) -> u64 {
+        let grown = self.append_quietly(entries);
+        if grown > 0 {
+            self.wake();
+        }
+        grown
+    }
+
+    /// Wakes the readers.
+    pub fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// As [`Log::append`], for a caller who wakes the readers a moment later.
+    pub fn append_quietly(&self, entries: impl IntoIterator<Item = Entry>) -> u64 {
         let mut state = self.state.lock();
         let mut grown = 0;
         for entry in entries {
@@ -211,8 +225,6 @@ impl Log {
         }
         if grown > 0 {
             state.built = [None, None];
-            drop(state);
-            self.changed.notify_waiters();
         }
         grown
     }

@@ -121,6 +121,15 @@ pub async fn connection(connections: &Connections) -> Result<Connection<'_>, Fai
 /// # Errors
 /// A table is not the one that it was, or cannot be read.
 pub async fn begin(client: &Client, tables: &[Arc<Table>]) -> Result<(Mark, Lsn), Failure> {
+    begin_with(client, tables, tables).await
+}
+
+/// The same, where only the partitions of `checked` must be what they were.
+pub async fn begin_with(
+    client: &Client,
+    tables: &[Arc<Table>],
+    checked: &[Arc<Table>],
+) -> Result<(Mark, Lsn), Failure> {
     let mut begin = String::from("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;");
     // For this transaction alone: behind a pooler the next one may be on another session.
     begin.extend(OUTPUT_SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}';")));
@@ -138,7 +147,7 @@ pub async fn begin(client: &Client, tables: &[Arc<Table>]) -> Result<(Mark, Lsn)
     if !found.into_iter().eq(tables.iter().map(|table| Some(table.oid))) {
         return Err(Failure::Changed);
     }
-    let partitioned: Vec<&Arc<Table>> = tables.iter().filter(|table| table.partitions.is_some()).collect();
+    let partitioned: Vec<&Arc<Table>> = checked.iter().filter(|table| table.partitions.is_some()).collect();
     if !partitioned.is_empty() {
         // What is followed is what the snapshot has: others have come or gone since the shape was defined.
         let oids: Vec<u32> = partitioned.iter().map(|table| table.oid).collect();

@@ -314,6 +314,9 @@ fn begin(node: &mut Node, mark: &Mark) -> Vec<u64> {
             node.seen = item.commit;
         }
     }
-    node.phase = Phase::Current;
+    // What it began with contains what it had to.
+    if let Phase::Building { earlier } = std::mem::replace(&mut node.phase, Phase::Current) {
+        dropped.extend(earlier);
+    }
     dropped
 }

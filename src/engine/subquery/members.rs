@@ -104,16 +104,18 @@ impl Members {
 
 /// Leaves of several deltas of one value only what they come to.
 pub fn net(deltas: Vec<Delta>) -> Vec<Delta> {
-    let mut last: HashMap<Key, (usize, Delta)> = HashMap::new();
+    // A NULL that comes or goes is another thing than the value that stands for all NULLs on the left.
+    let mut last: HashMap<(bool, Key), (usize, Delta)> = HashMap::new();
     for delta in deltas {
         let (Delta::Value(key, _) | Delta::Null(key, _)) = &delta;
-        let (times, now) = last.entry(key.clone()).or_insert_with(|| (0, delta.clone()));
+        let of = (matches!(delta, Delta::Null(..)), key.clone());
+        let (times, now) = last.entry(of).or_insert_with(|| (0, delta.clone()));
         *times += 1;
         *now = delta;
     }
     // Each turns the value over, so an even number of them leaves it as it was.
     let turned = last.into_iter().filter(|(_, (times, _))| times % 2 == 1);
-    let mut net: Vec<(Key, Delta)> = turned.map(|(key, (_, delta))| (key, delta)).collect();
+    let mut net: Vec<((bool, Key), Delta)> = turned.map(|(key, (_, delta))| (key, delta)).collect();
     net.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     net.into_iter().map(|(_, delta)| delta).collect()
 }
@@ -175,6 +177,15 @@ mod tests {
         let turned: Vec<bool> = deltas.iter().map(|delta| matches!(delta, Delta::Value(_, true))).collect();
         assert_eq!(turned, [true, false, true, false]);
         assert!(net(deltas).is_empty());
+    }
+
+    #[test]
+    fn a_value_and_a_null_that_come_together_are_both_told() {
+        let mut members = Members::new(true);
+        let mut deltas = Vec::new();
+        members.add(key(&[Some("1")]), 1, &mut deltas);
+        members.add(key(&[None]), 1, &mut deltas);
+        assert_eq!(net(deltas).len(), 3);
     }
 
     #[test]

@@ -67,10 +67,22 @@ impl Node {
             return;
         }
         routes.push(self.route(Routing::ByValue));
+        // Values that have left, but are still to be followed, concern rows too.
+        let moves = self.queue.iter().flat_map(|item| &item.moves);
+        let waiting: Vec<(u64, Key)> = moves
+            .flat_map(|moved| moved.deltas.iter().map(move |delta| (moved.subquery, delta)))
+            .filter_map(|(subquery, delta)| match delta {
+                Delta::Value(value, _) => Some((subquery, value.clone())),
+                Delta::Null(..) => None,
+            })
+            .collect();
         for (subquery, membership) in lookups {
+            let late = waiting.iter().filter(|(of, _)| *of == subquery).map(|(_, value)| value);
+            routes.extend(late.map(|value| self.route(Routing::Add(Arc::clone(&membership), value.clone()))));
             let values = results.get(&subquery).into_iter().flat_map(|members| members.values());
             routes.extend(values.map(|value| self.route(Routing::Add(Arc::clone(&membership), value.clone()))));
         }
+        self.leaving.extend(waiting);
     }
 
     /// Values have moved: those that have come are listened to at once.
@@ -104,6 +116,10 @@ impl Node {
                 if !same.any(|(subquery, _)| stays(subquery)) {
                     routes.push(self.route(Routing::Remove(Arc::clone(membership), value.clone())));
                 }
+            }
+            if self.wanted.contains_key(&(left, value.clone())) {
+                // Its rows are being read; it is looked at again when they have come.
+                self.leaving.push((left, value));
             }
         }
     }

@@ -13,7 +13,7 @@ use super::part::{Part, Sql};
 use super::spool::{Spool, SpoolError};
 use crate::engine::pool::{Canceller, Connection};
 use crate::engine::shape::Shape;
-use crate::engine::snapshot::{Failure, Mark, Messages, begin, connection, failure, slow, wait_for_flush};
+use crate::engine::snapshot::{Failure, Mark, Messages, begin_with, connection, failure, slow, wait_for_flush};
 use crate::engine::state::State;
 use crate::shape::{Invalid, Lsn};
 
@@ -111,7 +111,7 @@ async fn join(state: &State, shape: &Shape, client: &Client, shown: &[u64]) -> R
         // As it is now: what has changed and did not end the shape does not concern its rows.
         let inner = shape.definition.tables().into_iter().skip(1);
         let tables: Vec<_> = [shape.table_now()].into_iter().chain(inner).collect();
-        let (mark, seen) = begin(client, &tables).await?;
+        let (mark, seen) = begin_with(client, &tables, &tables[..1]).await?;
         let missing = shown.iter().any(|xid| !mark.contains(*xid));
         if !shown.is_empty() {
             state.collector.visible(mark.clone()).await;

@@ -95,6 +95,12 @@ impl<'a> Resolver<'a> {
         let names = columns.iter().map(|column| quote_identifier(&table.columns[column.position].name));
         let names = names.collect::<Vec<_>>().join(", ");
         let filter = condition.map(|condition| Filter::of(condition, table)).transpose()?.map(Arc::new);
+        let mut used = filter.iter().flat_map(|filter| filter.columns());
+        if let Some(at) = used.find(|at| table.columns[**at].generated) {
+            let name = &table.columns[*at].name;
+            let text = format!("column {name} is generated, and cannot be used in the condition of a subquery");
+            return Err(FilterError::in_where(text));
+        }
         let condition = filter.as_ref().map(|filter| format!(" WHERE {}", filter.sql())).unwrap_or_default();
         let sql = format!("SELECT {names} FROM {}{condition}", table.rows());
         Ok(Subquery { table: Arc::clone(table), columns, filter, sql })
