@@ -214,7 +214,7 @@ impl Sessions {
         running.has_streamed = true;
         self.state.publication.begin_stream(ready.server_version);
         self.state.begin_stream(&ready, running.worker.catalog());
-        for shape in running.worker.to_repair() {
+        for shape in running.worker.take_unrepaired() {
             tokio::spawn(repair(Arc::clone(&self.state), shape));
         }
         info!(slot = ready.identity.slot, "following slot {} from {:#}", ready.identity.slot, ready.confirmed);

@@ -49,7 +49,8 @@ async fn a_snapshot_that_waits_keeps_out_new_shapes_and_no_readers() {
     let lock = client.transaction().await.expect("a transaction");
     lock.batch_execute("LOCK TABLE slow").await.expect("the lock");
     let meanwhile = async {
-        assert_refused(&until(503, &other, &[("offset", "-1")]).await, "initial", 1);
+        assert_refused(&until(503, &tail.shape, &[("offset", "-1")]).await, "initial", 1);
+        assert_refused(&other.first().await, "initial", 1);
         let unknown = [("offset", "0_0"), ("handle", "nobody's")];
         assert_refused(&other.get(&unknown).await, "initial", 1);
         assert_refused(&other.get(&[("offset", "now"), ("handle", "nobody's")]).await, "initial", 1);

@@ -76,7 +76,7 @@ pub struct Worker {
     /// Shapes with subqueries.
     graph: Graph,
     reads: Reads,
-    to_repair: Vec<Arc<Shape>>,
+    unrepaired: Vec<Arc<Shape>>,
     /// As the stream described them last, since it began.
     relations: HashMap<u32, Relation>,
     current: Option<Current>,
@@ -145,7 +145,7 @@ impl Worker {
             taps: HashMap::new(),
             graph: Graph::default(),
             reads,
-            to_repair: Vec::new(),
+            unrepaired: Vec::new(),
             relations: HashMap::new(),
             current: None,
             serial: 0,
@@ -157,7 +157,7 @@ impl Worker {
         for shape in catalog.shapes() {
             if shape.definition.has_subqueries() {
                 worker.add_node(&shape);
-                worker.to_repair.push(shape);
+                worker.unrepaired.push(shape);
             } else if let Some(mark) = shape.snapshot.mark() {
                 worker.add(Tap::recovered(shape, mark));
             }
@@ -393,8 +393,8 @@ impl Worker {
     }
 
     /// Shapes that the store had, and that must be told what became different since.
-    pub fn to_repair(&mut self) -> Vec<Arc<Shape>> {
-        std::mem::take(&mut self.to_repair)
+    pub fn take_unrepaired(&mut self) -> Vec<Arc<Shape>> {
+        std::mem::take(&mut self.unrepaired)
     }
 
     /// Ends every shape: the logs cannot be continued.
