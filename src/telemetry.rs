@@ -3,10 +3,15 @@
 //! They go to stderr. `PLUE_LOG` (or `RUST_LOG`) chooses levels, such as `debug` or `info,plue_sync::engine=trace`; `PLUE_LOG_FORMAT=json`
 //! prints one JSON object a line. A message reads well alone, without its fields; a field's name is dotted and carries its unit.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::Environment;
 
@@ -30,14 +35,41 @@ pub enum TelemetryError {
 ///
 /// A variable that cannot be understood.
 pub fn start(environment: &Environment) -> Result<(), TelemetryError> {
-    let filter = filter(environment)?;
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    let started = match environment.get("PLUE_LOG_FORMAT") {
-        None | Some("human") => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).finish().try_init(),
-        Some("json") => lines.json().flatten_event(true).finish().try_init(),
+    let shown = filter(environment)?.and(NotOfLateConnections);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match environment.get("PLUE_LOG_FORMAT") {
+        None | Some("human") => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed(),
+        Some("json") => lines.json().flatten_event(true).boxed(),
         Some(_) => return Err(TelemetryError::Format),
     };
-    started.map_err(|_| TelemetryError::Twice)
+    tracing_subscriber::registry().with(lines.with_filter(shown)).try_init().map_err(|_| TelemetryError::Twice)
+}
+
+/// Leaves out one line of actix: a connection that the system had accepted before the listener paused finds no thread any more that would serve it. It is
+/// closed, its client goes elsewhere, and nobody has to act, which an error would say.
+struct NotOfLateConnections;
+
+impl<S: Subscriber> Filter<S> for NotOfLateConnections {
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        message.0 != "No workers"
+    }
+}
+
+/// The message of an event.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
 }
 
 fn filter(environment: &Environment) -> Result<EnvFilter, TelemetryError> {
