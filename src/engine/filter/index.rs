@@ -124,6 +124,9 @@ impl Index {
 
 impl Index {
     fn looked_up(&self, old: Option<&[Option<Bytes>]>, new: Option<&[Option<Bytes>]>, found: &mut Vec<usize>) {
+        if self.values.is_empty() {
+            return;
+        }
         let before = found.len();
         for Lookup { columns, wanted } in self.lookups.iter().filter(|lookup| !lookup.wanted.is_empty()) {
             for row in [old, new].into_iter().flatten() {
