@@ -140,7 +140,12 @@ async fn readers_that_wait_are_told_and_a_restart_brings_nothing_back() {
         .await;
         delete(&scene.engine, &[("table", "items")]).await.is(202);
     };
-    let (held, ()) = join(shape.get(&live), deleting).await;
+    // The request that looks whether they wait may be there first, and this one refused.
+    let waiting = eventually(SOON, "the end of the shape", async || match shape.get(&live).await {
+        reply if reply.status == 503 => Err(reply.status),
+        reply => Ok(reply),
+    });
+    let (held, ()) = join(waiting, deleting).await;
     assert_eq!(held.is(409).text(), r#"[{"headers":{"control":"must-refetch"}}]"#);
     assert_eq!(timeout(SOON, events.next()).await.expect("an end of the stream"), None);
 

@@ -47,6 +47,8 @@ pub struct Snapshot {
 #[derive(Debug)]
 struct State {
     chunk_ends: Arc<[u64]>,
+    /// All of them, before readers may see the last.
+    whole: Option<Arc<[u64]>>,
     mark: Option<Mark>,
     outcome: Option<Result<(), Failure>>,
 }
@@ -72,7 +74,7 @@ impl Snapshot {
     }
 
     fn with(chunk_ends: Arc<[u64]>, mark: Option<Mark>, outcome: Option<Result<(), Failure>>) -> Self {
-        Self { state: Mutex::new(State { chunk_ends, mark, outcome }), changed: Notify::new() }
+        Self { state: Mutex::new(State { chunk_ends, whole: None, mark, outcome }), changed: Notify::new() }
     }
 
     /// Waits until chunk `number` can be read, or is known not to be.
@@ -146,9 +148,15 @@ impl Snapshot {
         }
     }
 
-    /// Where the chunks end that readers may see.
+    /// Notes where all chunks end. Readers see those that are not shown yet when the shape is in the catalogue, durably.
+    pub fn note_whole(&self, chunk_ends: &[u64]) {
+        self.state.lock().whole = Some(chunk_ends.into());
+    }
+
+    /// Where all chunks end, as far as that is known.
     pub fn chunk_ends(&self) -> Vec<u64> {
-        self.state.lock().chunk_ends.to_vec()
+        let state = self.state.lock();
+        state.whole.as_ref().unwrap_or(&state.chunk_ends).to_vec()
     }
 
     /// Whether it is whole, and in the catalogue.

@@ -52,7 +52,7 @@ impl Worker {
                     let _ = reply.send(Err(Failure::Changed));
                     return Ok(());
                 }
-                shape.snapshot.show(&chunk_ends);
+                shape.snapshot.note_whole(&chunk_ends);
                 if let Some(tap) = self.taps.get_mut(&shape.number) {
                     tap.finished = true;
                 }

@@ -125,7 +125,9 @@ impl Resolver<'_> {
         let mut operands = vec![self.operand(text)?];
         match from {
             Some(from) => operands.push(self.operand(from)?),
-            None => operands.push(Node::constant(Type::Int4, Some(Value::Int(1))).into()),
+            // `FOR length` alone begins at the first character; nothing at all is no function.
+            None if length.is_some() => operands.push(Node::constant(Type::Int4, Some(Value::Int(1))).into()),
+            None => {}
         }
         if let Some(length) = length {
             operands.push(self.operand(length)?);
