@@ -49,9 +49,7 @@ impl Count {
         let condition = self.condition.as_ref().map(|sql| format!(" WHERE {sql}")).unwrap_or_default();
         format!("COPY (SELECT {columns}, count(*) FROM {}{condition} GROUP BY {columns}) TO STDOUT", self.table.rows())
     }
-}
 
-impl Count {
     /// One line of its answer.
     pub fn read(&self, line: &[u8], scratch: &mut Vec<u8>) -> Option<(Key, u64)> {
         let fields = fields(line, self.columns.len() + 1, scratch)?;

@@ -37,29 +37,6 @@ pub struct RowChange {
     pub new: Option<Row>,
 }
 
-impl Moved {
-    /// Lets a node believe what was before.
-    pub fn keep(&self, belief: &mut Belief) {
-        for delta in self.deltas.iter() {
-            if let Delta::Value(value, there) = delta {
-                belief.keep(self.subquery, value, *there);
-            }
-        }
-    }
-}
-
-impl Item {
-    /// Whether a moment of Postgres contains all of what caused it; `None` if it contains a part.
-    pub fn is_contained(&self, mark: &Mark) -> Option<bool> {
-        if self.xid != 0 {
-            return Some(mark.contains(self.xid));
-        }
-        let mut contained = self.moves.iter().flat_map(|moved| &moved.causes).map(|xid| mark.contains(*xid));
-        let first = contained.next()?;
-        contained.all(|other| other == first).then_some(first)
-    }
-}
-
 impl RowChange {
     /// Bytes of both rows.
     pub fn bytes(&self) -> usize {
@@ -79,6 +56,18 @@ pub struct Item {
     pub moves: Vec<Moved>,
 }
 
+impl Item {
+    /// Whether a moment of Postgres contains all of what caused it; `None` if it contains a part.
+    pub fn is_contained(&self, mark: &Mark) -> Option<bool> {
+        if self.xid != 0 {
+            return Some(mark.contains(self.xid));
+        }
+        let mut contained = self.moves.iter().flat_map(|moved| &moved.causes).map(|xid| mark.contains(*xid));
+        let first = contained.next()?;
+        contained.all(|other| other == first).then_some(first)
+    }
+}
+
 /// Values that came to a subquery's result, or left it.
 #[derive(Debug, Clone)]
 pub struct Moved {
@@ -86,6 +75,17 @@ pub struct Moved {
     pub deltas: Arc<[Delta]>,
     /// The transactions that caused it.
     pub causes: Xids,
+}
+
+impl Moved {
+    /// Lets a node believe what was before.
+    pub fn keep(&self, belief: &mut Belief) {
+        for delta in self.deltas.iter() {
+            if let Delta::Value(value, there) = delta {
+                belief.keep(self.subquery, value, *there);
+            }
+        }
+    }
 }
 
 /// A followed query.
