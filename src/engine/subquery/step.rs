@@ -22,6 +22,17 @@ pub struct Step {
     causes: Xids,
 }
 
+impl Step {
+    /// Adds transactions to those that caused it, each once.
+    fn add_causes(&mut self, xids: &[u64]) {
+        for xid in xids {
+            if !self.causes.contains(xid) {
+                self.causes.push(*xid);
+            }
+        }
+    }
+}
+
 impl Graph {
     /// Gives nodes what concerns them, subqueries before those who use them.
     pub(super) fn run(&mut self, mut work: Work, stream: Stream<'_>, effects: &mut Effects) {
@@ -100,9 +111,7 @@ impl Graph {
         let results = &mut self.results;
         if item.xid != 0 {
             node.seen = item.commit;
-            if !step.causes.contains(&item.xid) {
-                step.causes.push(item.xid);
-            }
+            step.add_causes(&[item.xid]);
         }
         let before = step.entries.len();
         let tx = match &node.kind {
@@ -130,8 +139,7 @@ impl Graph {
             }
         }
         let (patterns, causes) = moves(node, &item.moves);
-        let new: Xids = causes.iter().filter(|xid| !step.causes.contains(xid)).copied().collect();
-        step.causes.extend(new);
+        step.add_causes(&causes);
         if let Kind::Shape(followed) = &mut node.kind {
             if !patterns.is_empty() {
                 let op = step.entries[before..].last().map_or(0, |entry| entry.offset.op + 1);
@@ -240,8 +248,7 @@ impl Graph {
                     }
                 }
                 results.insert(node.number, members);
-                let new: Xids = causes.into_iter().filter(|xid| !step.causes.contains(xid)).collect();
-                step.causes.extend(new);
+                step.add_causes(&causes);
             }
             Kind::Shape(followed) => {
                 let patterns: Vec<Pattern> = moving
