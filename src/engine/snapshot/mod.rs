@@ -20,7 +20,7 @@ pub use copy::fields;
 pub use mark::{Mark, widen};
 pub use messages::Messages;
 pub use rejoin::rejoin;
-pub use take::{Context, begin, begin_with, connection, failure, slow, take, wait_for_flush};
+pub use take::{Context, begin, begin_with, connection, failure, slow, take, unexpected_row, wait_for_flush};
 
 /// Why a shape has no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

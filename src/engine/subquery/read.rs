@@ -9,7 +9,7 @@ use super::node::{Node, Row};
 use crate::engine::collector::Collector;
 use crate::engine::filter::{Key, Position, parts};
 use crate::engine::pool::{Connection, Connections};
-use crate::engine::snapshot::{Failure, Mark, begin, failure, fields};
+use crate::engine::snapshot::{Failure, Mark, begin, failure, fields, unexpected_row};
 use crate::engine::tables::{Column, Table, quote_literal};
 use crate::shape::{Lsn, quote_identifier};
 
@@ -184,8 +184,7 @@ async fn read_with(client: &mut Connection<'_>, order: &Order) -> Result<Arrived
         if bytes > ROWS_BYTES {
             return Err(Failure::Unexpected("too many rows moved at once".into()));
         }
-        let row = fields(&line, order.width, &mut scratch)
-            .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
+        let row = fields(&line, order.width, &mut scratch).ok_or_else(unexpected_row)?;
         rows.push(row.into_iter().map(|field| field.map(bytes::Bytes::copy_from_slice)).collect());
     }
     client.batch_execute("COMMIT").await.map_err(|error| failure(&error))?;

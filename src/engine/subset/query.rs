@@ -13,7 +13,9 @@ use super::part::{Part, Sql};
 use super::spool::{Spool, SpoolError};
 use crate::engine::pool::{Canceller, Connection};
 use crate::engine::shape::Shape;
-use crate::engine::snapshot::{Failure, Mark, Messages, begin_with, connection, failure, slow, wait_for_flush};
+use crate::engine::snapshot::{
+    Failure, Mark, Messages, begin_with, connection, failure, slow, unexpected_row, wait_for_flush,
+};
 use crate::engine::state::State;
 use crate::shape::{Invalid, Lsn};
 
@@ -91,9 +93,7 @@ async fn copy(state: &State, shape: &Shape, part: &Part, deadline: Instant) -> R
         message.clear();
         message.extend_from_slice(separator);
         separator = b",";
-        messages
-            .write(&mut message, &line, in_subset.as_bytes())
-            .ok_or_else(|| Failure::Unexpected("a row of COPY does not have the columns asked for".into()))?;
+        messages.write(&mut message, &line, in_subset.as_bytes()).ok_or_else(unexpected_row)?;
         message.extend_from_slice(b"}}");
         body.write(&message).await?;
     }
