@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_web::HttpResponse;
-use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
+use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody, SizedStream};
 use actix_web::http::{Method, StatusCode};
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use crate::shape::{Answer, Body};
 mod tests;
 
 /// A connection copies whatever it is given into its buffer: a reader that takes nothing holds one piece.
-const PIECE_BYTES: usize = 64 * 1024;
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// Prints an answer to a request of this method.
 ///
@@ -46,9 +46,10 @@ fn sent_body(method: &Method, body: Body) -> BoxBody {
     match body {
         Body::Empty => BoxBody::new(()),
         _ if method == Method::HEAD => BoxBody::new(Unsent(size_of_body(&body))),
-        Body::Full(bytes) if bytes.len() > PIECE_BYTES => BoxBody::new(Pieces { length: bytes.len(), rest: bytes }),
+        Body::Full(bytes) if bytes.len() > PIECE_BYTES => BoxBody::new(Slices { length: bytes.len(), rest: bytes }),
         Body::Full(bytes) => BoxBody::new(bytes),
-        Body::Stream(stream) => BoxBody::new(BodyStream::new(stream)),
+        Body::Pieces { length, pieces } => BoxBody::new(SizedStream::new(length, pieces)),
+        Body::Stream(pieces) => BoxBody::new(BodyStream::new(pieces)),
     }
 }
 
@@ -56,6 +57,7 @@ fn size_of_body(body: &Body) -> BodySize {
     match body {
         Body::Empty => BodySize::ZERO,
         Body::Full(bytes) => BodySize::Sized(bytes.len() as u64),
+        Body::Pieces { length, .. } => BodySize::Sized(*length),
         Body::Stream(_) => BodySize::Stream,
     }
 }
@@ -76,12 +78,12 @@ impl MessageBody for Unsent {
 }
 
 /// A large body, handed over as the connection takes it.
-struct Pieces {
+struct Slices {
     length: usize,
     rest: Bytes,
 }
 
-impl MessageBody for Pieces {
+impl MessageBody for Slices {
     type Error = std::convert::Infallible;
 
     fn size(&self) -> BodySize {

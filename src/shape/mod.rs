@@ -24,5 +24,5 @@ pub use offset::{Offset, Requested};
 pub use post::{BadBody, MAX_BODY_BYTES, PostBody};
 pub use query::{Given, Malformed, Query};
 pub use request::{Deletion, Live, LogMode, MissingOffset, Replica, ShapeRequest};
-pub use response::{Admission, Answer, Body, BrokenStream, CachePolicy, DEFAULT_CACHE_CONTROL, LogHead};
+pub use response::{Admission, Answer, Body, BrokenStream, CachePolicy, DEFAULT_CACHE_CONTROL, LogHead, Pieces};
 pub use subset::Subset;

@@ -34,20 +34,29 @@ pub struct Answer {
     pub body: Body,
 }
 
-/// What follows the headers.
+/// What follows the headers. After an error in its pieces nothing more is sent and the connection is cut.
 pub enum Body {
     Empty,
     /// Sent with its length.
     Full(Bytes),
-    /// Sent in chunks. After an error nothing more is sent and the connection is cut.
-    Stream(Pin<Box<dyn Stream<Item = Result<Bytes, BrokenStream>> + Send>>),
+    /// Sent with its length, and read as it is sent.
+    Pieces {
+        length: u64,
+        pieces: Pieces,
+    },
+    /// Sent in chunks.
+    Stream(Pieces),
 }
+
+/// A body as it comes.
+pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenStream>> + Send>>;
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("Empty"),
             Self::Full(bytes) => f.debug_tuple("Full").field(bytes).finish(),
+            Self::Pieces { length, .. } => f.debug_struct("Pieces").field("length", length).finish_non_exhaustive(),
             Self::Stream(_) => f.write_str("Stream"),
         }
     }

@@ -82,7 +82,7 @@ fn text(answer: &Answer) -> &str {
     match &answer.body {
         Body::Full(bytes) => std::str::from_utf8(bytes).expect("bodies here are text"),
         Body::Empty => "",
-        Body::Stream(_) => panic!("a stream where a body was expected"),
+        Body::Pieces { .. } | Body::Stream(_) => panic!("a stream where a body was expected"),
     }
 }
 
