@@ -7,6 +7,7 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod json;
+pub mod listener;
 pub mod local_postgres;
 pub mod postgres;
 pub mod server;

@@ -15,12 +15,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
-use actix_web::dev::ServerHandle;
+use actix_web::App;
 use actix_web::web::{self, Data};
-use actix_web::{App, HttpServer};
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -31,12 +29,13 @@ use crate::engine::{Engine, EngineError, Running};
 use crate::http::cors::Origins;
 use crate::http::electric::{Access, electric_app};
 use crate::http::{self, AgentState};
+use crate::listener::Listener;
 use crate::postgres::{InvalidUrl, Postgres};
 use crate::source::Source;
 use crate::writer::{Drain, Writer};
 
-/// How long requests in flight may take after a stop was asked for.
-const GRACE_SECONDS: u64 = 1;
+/// How long a reader may take no byte while there are some to take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the writes that were taken may take.
 const WRITER_GRACE: Duration = Duration::from_millis(400);
 /// How long the engine may take to store and confirm.
@@ -96,7 +95,7 @@ impl Server {
 
     /// Where it listens, the API first; tells the ports where the configuration left them open.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|listener| listener.address).collect()
+        self.listeners.iter().map(|listener| listener.address()).collect()
     }
 
     /// Serves until told to stop, or until the engine fails for good; then stops everything, in order.
@@ -129,33 +128,11 @@ impl Server {
     }
 }
 
-/// One HTTP server.
-struct Listener {
-    address: SocketAddr,
-    handle: ServerHandle,
-    ended: JoinHandle<std::io::Result<()>>,
-}
-
-impl Listener {
-    /// Takes no new connections. Before readers are sent away: those who come back at once would be accepted and then dropped.
-    async fn refuse(&self) {
-        self.handle.pause().await;
-    }
-
-    /// Takes no new requests and waits for those in flight.
-    async fn stop(self) {
-        self.handle.stop(true).await;
-        // It has ended already if there is nobody to tell us so.
-        let _ = self.ended.await;
-    }
-}
-
 fn listen_api(config: &Config, state: Data<AgentState>, source: Data<Source>) -> Result<Listener, StartError> {
     let max_body_bytes = config.server.max_body_bytes;
     let origins = Data::new(Origins::from_setting(&config.server.cors_origins));
     let address = config.server.listen;
-    let refused = |cause| StartError::Listen { address, cause };
-    let server = HttpServer::new(move || {
+    let listener = Listener::start(address, PATIENCE, move || {
         App::new()
             .app_data(source.clone())
             .app_data(origins.clone())
@@ -163,29 +140,18 @@ fn listen_api(config: &Config, state: Data<AgentState>, source: Data<Source>) ->
             .configure(http::health::health_routes)
             .configure(|app| http::agent_state(app, state.clone(), max_body_bytes, &origins))
             .default_service(web::to(http::not_found))
-    })
-    // Otherwise a client that has gone is not noticed while it waits for an answer.
-    .h1_allow_half_closed(false)
-    .disable_signals()
-    .shutdown_timeout(GRACE_SECONDS)
-    .bind_auto_h2c(address)
-    .map_err(refused)?;
-    let address = server.addrs().first().copied().unwrap_or(address);
-    let server = server.run();
+    });
+    let listener = listener.map_err(|cause| StartError::Listen { address, cause })?;
+    let address = listener.address();
     info!(%address, "the API listens on {address}");
-    Ok(Listener { address, handle: server.handle(), ended: actix_web::rt::spawn(server) })
+    Ok(listener)
 }
 
 fn listen_electric(address: SocketAddr, access: Access, source: Data<Source>) -> Result<Listener, StartError> {
-    let refused = |cause| StartError::Listen { address, cause };
-    let server = HttpServer::new(move || electric_app(access.clone()).app_data(source.clone()))
-        .h1_allow_half_closed(false)
-        .disable_signals()
-        .shutdown_timeout(GRACE_SECONDS)
-        .bind_auto_h2c(address)
-        .map_err(refused)?;
-    let address = server.addrs().first().copied().unwrap_or(address);
-    let server = server.run();
+    let application = move || electric_app(access.clone()).app_data(source.clone());
+    let listener = Listener::start(address, PATIENCE, application);
+    let listener = listener.map_err(|cause| StartError::Listen { address, cause })?;
+    let address = listener.address();
     info!(%address, "the shape engine listens on {address}");
-    Ok(Listener { address, handle: server.handle(), ended: actix_web::rt::spawn(server) })
+    Ok(listener)
 }
