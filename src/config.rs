@@ -23,6 +23,8 @@ pub use electric::ElectricConfig;
 pub use environment::Environment;
 use layer::Layer;
 
+use crate::shape::CachePolicy;
+
 /// The defaults, with a comment for each key.
 const DEFAULTS: &str = include_str!("../config/default.toml");
 /// Names longer than this would be cut by Postgres: the suffix shares 63 bytes with our prefixes.
@@ -35,6 +37,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub database: DatabaseConfig,
     pub writer: WriterConfig,
+    pub subscriptions: SubscriptionsConfig,
     pub engine: EngineConfig,
 }
 
@@ -72,6 +75,25 @@ pub struct WriterConfig {
     pub queue_length: usize,
     /// Writes that one transaction takes at most.
     pub max_batch: usize,
+}
+
+/// The registry of those who follow shapes through the API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubscriptionsConfig {
+    /// A reader that asks for nothing for so long, or takes nothing while there is something to take, is ended.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub idle_timeout: Duration,
+    /// How long what is held for a session stays when nobody follows it any more.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub session_linger: Duration,
+    /// The longest life of one event stream; 0 for the protocol's.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub stream_lifetime: Duration,
+    /// Subscriptions that may be open in this process.
+    pub max: usize,
+    pub max_per_session: usize,
+    pub max_per_principal: usize,
 }
 
 /// The shape engine.
@@ -189,11 +211,26 @@ impl Config {
         at_least_one("database.connect_timeout", self.database.connect_timeout.as_millis() as u64)?;
         at_least_one("writer.queue_length", writer.queue_length as u64)?;
         at_least_one("writer.max_batch", writer.max_batch as u64)?;
+        let subscriptions = &self.subscriptions;
+        at_least_one("subscriptions.idle_timeout", subscriptions.idle_timeout.as_millis() as u64)?;
+        at_least_one("subscriptions.max", subscriptions.max as u64)?;
+        at_least_one("subscriptions.max_per_session", subscriptions.max_per_session as u64)?;
+        at_least_one("subscriptions.max_per_principal", subscriptions.max_per_principal as u64)?;
         self.engine.check()
     }
 }
 
 impl EngineConfig {
+    /// What answers say of how long they may be kept.
+    pub fn cache_policy(&self) -> CachePolicy {
+        CachePolicy {
+            max_age: self.cache_max_age,
+            stale_age: self.cache_stale_age,
+            long_poll_timeout: self.long_poll_timeout,
+            sse_timeout: self.sse_timeout,
+        }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         at_least_one("engine.pool_size", self.pool_size as u64)?;
         at_least_one("engine.chunk_bytes", self.chunk_bytes)?;

@@ -13,5 +13,6 @@ pub mod postgres;
 pub mod server;
 pub mod shape;
 pub mod source;
+pub mod subscription;
 pub mod telemetry;
 pub mod writer;

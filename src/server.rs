@@ -14,7 +14,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix::{Actor, Addr};
+use actix::{Actor, Addr, Arbiter};
 use actix_web::App;
 use actix_web::web::{self, Data};
 use futures_util::future::join_all;
@@ -28,10 +28,12 @@ use crate::db::migrations::{self, MigrateError};
 use crate::engine::{Engine, EngineError, Running};
 use crate::http::cors::Origins;
 use crate::http::electric::{Access, electric_app};
+use crate::http::watch::Door;
 use crate::http::{self, AgentState};
 use crate::listener::Listener;
 use crate::postgres::{InvalidUrl, Postgres};
 use crate::source::Source;
+use crate::subscription::Subscriptions;
 use crate::writer::{Drain, Writer};
 
 /// How long a reader may take no byte while there are some to take.
@@ -76,7 +78,8 @@ impl Server {
         let (engine, running) = Engine::start(&config.engine, postgres.clone(), postgres)?;
         let source = Data::new(Source::Engine(engine));
         let state = Data::new(AgentState { database, writer: writer.clone() });
-        let mut listeners = vec![listen_api(config, state, source.clone())?];
+        let registry = start_registry(config, &source);
+        let mut listeners = vec![listen_api(config, state, source.clone(), registry)?];
         if let Some(address) = config.server.engine_listen {
             listeners.push(listen_electric(address, Access::Open, source)?);
         }
@@ -128,14 +131,29 @@ impl Server {
     }
 }
 
-fn listen_api(config: &Config, state: Data<AgentState>, source: Data<Source>) -> Result<Listener, StartError> {
+/// Starts the registry on a thread of its own: there it is not held up by requests.
+fn start_registry(config: &Config, source: &Data<Source>) -> Addr<Subscriptions> {
+    let (settings, source) = (config.subscriptions.clone(), source.clone());
+    Subscriptions::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+        Subscriptions::new(settings, "ins_local".into(), move |handles| source.release(&handles))
+    })
+}
+
+fn listen_api(
+    config: &Config,
+    state: Data<AgentState>,
+    source: Data<Source>,
+    registry: Addr<Subscriptions>,
+) -> Result<Listener, StartError> {
+    let door = Data::new(Door::new(registry, &config.subscriptions, &config.engine));
     let max_body_bytes = config.server.max_body_bytes;
     let origins = Data::new(Origins::from_setting(&config.server.cors_origins));
     let address = config.server.listen;
-    let listener = Listener::start(address, PATIENCE, move || {
+    let listener = Listener::start(address, config.subscriptions.idle_timeout, move || {
         App::new()
             .app_data(source.clone())
             .app_data(origins.clone())
+            .app_data(door.clone())
             .configure(http::shape::api_routes)
             .configure(http::health::health_routes)
             .configure(|app| http::agent_state(app, state.clone(), max_body_bytes, &origins))

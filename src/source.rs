@@ -44,6 +44,14 @@ impl Source {
         }
     }
 
+    /// Frees what is held for shapes that nobody follows any more; never a log or a handle.
+    pub fn release(&self, handles: &[Handle]) {
+        match self {
+            // Its memory is bounded as a whole, and goes to those who need it.
+            Self::Engine(_) => tracing::debug!(shapes = handles.len(), "nobody follows these shapes any more"),
+        }
+    }
+
     /// Whether shapes are served and follow Postgres.
     pub fn health(&self) -> Health {
         match self {

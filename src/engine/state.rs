@@ -102,12 +102,7 @@ impl State {
             collector,
             publication: Arc::new(Publication::new(names.publication, config.manual_publishing)),
             files: Files::new(&config.storage_dir),
-            cache: CachePolicy {
-                max_age: config.cache_max_age,
-                stale_age: config.cache_stale_age,
-                long_poll_timeout: config.long_poll_timeout,
-                sse_timeout: config.sse_timeout,
-            },
+            cache: config.cache_policy(),
             sse_keep_alive: config.sse_keep_alive,
             snapshot_timeout: config.snapshot_timeout,
             ready_timeout: config.ready_timeout,

@@ -22,6 +22,7 @@ pub mod shape;
 mod snapshots;
 pub mod stream;
 mod subtasks;
+pub mod watch;
 
 use cors::Origins;
 

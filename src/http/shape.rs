@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 
 use super::cors::{self, Origins};
 use super::stream;
+use super::watch::Door;
 use crate::shape::{
     Answer, BadBody, DEFAULT_CACHE_CONTROL, Given, Handle, Invalid, MAX_BODY_BYTES, MissingOffset, PostBody, Query,
     ShapeRequest, TableName, parse_relation,
@@ -55,7 +56,9 @@ pub fn shape_methods<T>(resource: actix_web::Resource<T>, tables: Tables) -> act
 where
     T: actix_web::dev::ServiceFactory<ServiceRequest, Config = (), Error = Error, InitError = ()> + 'static,
 {
-    let follow = move |request: HttpRequest, body: Payload, source: Data<Source>| follow(tables, request, body, source);
+    let follow = move |request: HttpRequest, body: Payload, source: Data<Source>, door: Option<Data<Door>>| {
+        follow(tables, request, body, source, door)
+    };
     resource
         .route(web::get().to(follow))
         .route(web::head().to(follow))
@@ -65,11 +68,18 @@ where
 }
 
 /// `GET`, `HEAD` and `POST /v1/shape`: a reader asks for the rows of a shape, or for what is new in them.
-async fn follow(tables: Tables, request: HttpRequest, body: Payload, source: Data<Source>) -> HttpResponse {
+async fn follow(
+    tables: Tables,
+    request: HttpRequest,
+    body: Payload,
+    source: Data<Source>,
+    door: Option<Data<Door>>,
+) -> HttpResponse {
     let method = request.method().clone();
     // Nothing below answers a POST with something that a cache may keep.
     let cached = |answer: Answer| if method == Method::POST { answer.uncached() } else { answer };
-    let mut permit = match source.admit(handle_of(&request).as_ref()) {
+    let Named { handle, client } = Named::of(&request);
+    let mut permit = match source.admit(handle.as_ref()) {
         Ok(permit) => permit,
         Err(refusal) => return stream::respond(&method, cached(refusal)),
     };
@@ -78,16 +88,27 @@ async fn follow(tables: Tables, request: HttpRequest, body: Payload, source: Dat
         Method::POST => Box::pin(read_body(body)).await.map(Some),
         _ => Ok(None),
     };
-    let asked = match body {
-        Ok(body) => read_request(tables, &request, body),
+    let (asked, table) = match body.map(|body| read_request(tables, &request, body)) {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(invalid)) => return stream::respond(&method, cached(Answer::invalid(&invalid))),
         Err(bad) => return stream::respond(&method, Answer::bad_body(&bad)),
     };
-    let answer = match asked {
+    let Some((door, table)) = door.filter(|_| method != Method::HEAD).zip(table) else {
         // By reference: each layer of futures would keep room for a copy as long as the request is held.
-        Ok(asked) => source.answer(&asked, &mut permit).await,
-        Err(invalid) => Answer::invalid(&invalid),
+        let answer = source.answer(&asked, &mut permit).await;
+        return stream::respond_to(&method, cached(answer), permit, None);
     };
-    stream::respond_holding(&method, cached(answer), permit)
+    let ticket = match door.enter(&request, &asked, &table, client).await {
+        Ok(ticket) => ticket,
+        Err(refusal) => return stream::respond(&method, cached(refusal)),
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = source.answer(&asked, &mut permit) => answer,
+        () = ticket.subscription().end.cancelled() => door.ended(&asked),
+    };
+    let watch = door.watch(ticket, &asked, &answer);
+    stream::respond_to(&method, cached(answer), permit, Some(watch))
 }
 
 /// `DELETE` on the API: a shape there is shared by everybody.
@@ -104,11 +125,23 @@ async fn not_found(method: Method) -> HttpResponse {
     stream::respond(&method, Answer::not_found())
 }
 
-/// The handle in the URL, which alone decides among whom a request is counted.
-fn handle_of(request: &HttpRequest) -> Option<Handle> {
-    match Query::decode(request.query_string()).ok()?.take("handle")? {
-        Given::Text(handle) => Some(Handle::from(handle.as_str())),
-        _ => None,
+/// What a URL says of who asks, whatever else is wrong with it.
+#[derive(Default)]
+struct Named {
+    /// It alone decides among whom a request is counted.
+    handle: Option<Handle>,
+    /// The name that a reader gives itself. No part of the protocol: no source ever sees it.
+    client: Option<String>,
+}
+
+impl Named {
+    fn of(request: &HttpRequest) -> Self {
+        let Ok(mut query) = Query::decode(request.query_string()) else { return Self::default() };
+        let mut text = |name: &str| match query.take(name) {
+            Some(Given::Text(text)) => Some(text),
+            _ => None,
+        };
+        Self { handle: text("handle").map(|handle| Handle::from(handle.as_str())), client: text("client") }
     }
 }
 
@@ -131,7 +164,12 @@ async fn read_body(mut payload: Payload) -> Result<PostBody, BadBody> {
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or(Err(BadBody::Unreadable))
 }
 
-fn read_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -> Result<Box<ShapeRequest>, Invalid> {
+/// The request, and the name of its table where that had to be looked at.
+fn read_request(
+    tables: Tables,
+    request: &HttpRequest,
+    body: Option<PostBody>,
+) -> Result<(Box<ShapeRequest>, Option<TableName>), Invalid> {
     let missing_offset = match tables {
         Tables::Any => MissingOffset::Refuse,
         Tables::AgentState => MissingOffset::Start,
@@ -144,21 +182,18 @@ fn read_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -
             ShapeRequest::parse(query, Some(&lines.collect::<Vec<_>>().join(",")), missing_offset)?
         }
     };
-    if tables == Tables::AgentState {
-        check_agent_table(&asked.table)?;
-    }
-    Ok(Box::new(asked))
+    let table = match tables {
+        Tables::Any => None,
+        Tables::AgentState => Some(agent_table(&asked.table)?),
+    };
+    Ok((Box::new(asked), table))
 }
 
-/// A table outside agent state looks the same as one that does not exist.
-fn check_agent_table(table: &str) -> Result<(), Invalid> {
+/// A table of agent state. One outside of it looks the same as one that does not exist.
+fn agent_table(table: &str) -> Result<TableName, Invalid> {
     let name = parse_relation(table).map_err(|text| Invalid::one("table", text))?;
-    let TableName { schema, name: table } = &name;
-    if schema == "public" && AGENT_TABLES.contains(&table.as_str()) {
-        Ok(())
-    } else {
-        Err(Invalid::unknown_table(&name))
-    }
+    let is_ours = name.schema == "public" && AGENT_TABLES.contains(&name.name.as_str());
+    if is_ours { Ok(name) } else { Err(Invalid::unknown_table(&name)) }
 }
 
 /// What a preflight asks to send.

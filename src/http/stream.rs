@@ -1,14 +1,16 @@
 //! A shape answer as HTTP: its headers as they are, its body with a length or in chunks.
 
+use std::error::Error;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody, SizedStream};
 use actix_web::http::{Method, StatusCode};
 use bytes::Bytes;
 
-use crate::shape::{Answer, Body};
+use super::watch::Watch;
+use crate::shape::{Answer, Body, BrokenStream};
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,12 @@ const PIECE_BYTES: usize = 32 * 1024;
 /// HEAD gets the headers of GET, with the length that the body would have, and the body is dropped unread.
 /// A stream that fails cuts its connection: the reader must see that the body has no end.
 pub fn respond(method: &Method, answer: Answer) -> HttpResponse {
+    respond_to(method, answer, (), None)
+}
+
+/// The same, and keeps `held` until the body has been taken by the connection, or given up. A `watch` is told what is
+/// taken, and may end the body.
+pub fn respond_to(method: &Method, answer: Answer, held: impl Unpin + 'static, watch: Option<Watch>) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     for header in answer.headers {
@@ -34,19 +42,14 @@ pub fn respond(method: &Method, answer: Answer) -> HttpResponse {
         // A length here would be that of the answer which the caller has.
         return response.body(BoxBody::new(actix_web::body::None::new()));
     }
-    response.body(sent_body(method, answer.body))
-}
-
-/// The same, and keeps `held` until the body has been taken by the connection, or given up.
-pub fn respond_holding(method: &Method, answer: Answer, held: impl Unpin + 'static) -> HttpResponse {
-    respond(method, answer).map_body(|_, body| BoxBody::new(Holding { body, _held: held }))
+    let body = sent_body(method, answer.body);
+    response.body(BoxBody::new(Sent { body, rest: Bytes::new(), watch, ended: false, _held: held }))
 }
 
 fn sent_body(method: &Method, body: Body) -> BoxBody {
     match body {
         Body::Empty => BoxBody::new(()),
         _ if method == Method::HEAD => BoxBody::new(Unsent(size_of_body(&body))),
-        Body::Full(bytes) if bytes.len() > PIECE_BYTES => BoxBody::new(Slices { length: bytes.len(), rest: bytes }),
         Body::Full(bytes) => BoxBody::new(bytes),
         Body::Pieces { length, pieces } => BoxBody::new(SizedStream::new(length, pieces)),
         Body::Stream(pieces) => BoxBody::new(BodyStream::new(pieces)),
@@ -77,39 +80,56 @@ impl MessageBody for Unsent {
     }
 }
 
-/// A large body, handed over as the connection takes it.
-struct Slices {
-    length: usize,
-    rest: Bytes,
-}
-
-impl MessageBody for Slices {
-    type Error = std::convert::Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.length as u64)
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let piece = self.rest.len().min(PIECE_BYTES);
-        Poll::Ready((piece > 0).then(|| Ok(self.rest.split_to(piece))))
-    }
-}
-
-/// A body with something that lives as long as it does.
-struct Holding<T> {
+/// A body that is handed over in pieces that are small enough, with something that lives as long as it does.
+struct Sent<T> {
     body: BoxBody,
+    /// What of the last piece is still to be handed over.
+    rest: Bytes,
+    watch: Option<Watch>,
+    ended: bool,
     _held: T,
 }
 
-impl<T: Unpin> MessageBody for Holding<T> {
-    type Error = <BoxBody as MessageBody>::Error;
+impl<T: Unpin> Sent<T> {
+    /// What the body has next, of whatever size.
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Box<dyn Error>>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.rest))));
+        }
+        let piece = ready!(Pin::new(&mut self.body).poll_next(context));
+        if let (Some(watch), Some(Ok(piece))) = (&self.watch, &piece) {
+            watch.passes(piece);
+        }
+        Poll::Ready(piece)
+    }
+}
+
+impl<T: Unpin> MessageBody for Sent<T> {
+    type Error = Box<dyn Error>;
 
     fn size(&self) -> BodySize {
         self.body.size()
     }
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(watch) = &mut self.watch
+            && watch.poll_end(context).is_ready()
+        {
+            let is_whole = watch.may_end_anywhere();
+            self.ended = true;
+            return Poll::Ready((!is_whole).then(|| Err(BrokenStream.into())));
+        }
+        let Some(mut piece) = ready!(self.poll_body(context)).transpose()? else {
+            self.ended = true;
+            return Poll::Ready(None);
+        };
+        self.rest = piece.split_off(piece.len().min(PIECE_BYTES));
+        if let Some(watch) = &self.watch {
+            watch.sent(piece.len());
+        }
+        Poll::Ready(Some(Ok(piece)))
     }
 }

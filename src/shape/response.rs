@@ -116,6 +116,22 @@ impl Answer {
         Self::retry_later(body.to_string(), retry_after, true)
     }
 
+    /// 429: `limit` says which bound on subscriptions was met.
+    pub fn too_many_subscriptions(limit: &str) -> Self {
+        let message = format!("Too many subscriptions are open ({limit}), please retry");
+        let mut answer = Self::error(429, json!({"code": "too_many_subscriptions", "message": message}).to_string());
+        // At random: those who were refused together shall not come back together.
+        answer.headers.push(("retry-after", rand::random_range(5..=10).to_string()));
+        answer
+    }
+
+    /// 403: an operator keeps this reader out for some time.
+    pub fn blocked(left: Duration) -> Self {
+        let seconds = left.as_secs_f64().ceil();
+        let message = format!("An operator has ended this subscription. It may be opened again in {seconds} s.");
+        Self::error(403, json!({"code": "blocked", "message": message}).to_string())
+    }
+
     /// 500: ours to mend. The message must hold nothing that a stranger may not read.
     pub fn server_error(message: &str) -> Self {
         Self::error(500, json!({"message": message}).to_string())

@@ -23,6 +23,7 @@ mod leak;
 mod like;
 mod moment;
 mod parse;
+mod pinned;
 mod posix;
 mod print;
 mod probe;
@@ -41,6 +42,7 @@ use bytes::Bytes;
 
 pub use index::Index;
 pub use parse::is_reserved;
+pub use pinned::pinned;
 pub use probe::{Key, has_null, parts, probe};
 pub use subquery::{Active, Alternatives, Canonical, Compared, Membership, Position, Subquery};
 

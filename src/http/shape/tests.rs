@@ -67,7 +67,7 @@ fn tables_are_known_however_they_are_written() {
     for table in AGENT_TABLES {
         let quoted = format!("\"public\".\"{table}\"");
         for name in [table, &format!("public.{table}"), &table.to_ascii_uppercase(), &quoted] {
-            assert_eq!(check_agent_table(name), Ok(()), "{name}");
+            assert!(agent_table(name).is_ok(), "{name}");
         }
     }
 }

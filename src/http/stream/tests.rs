@@ -94,7 +94,7 @@ async fn a_large_body_is_whole() {
 async fn what_is_held_lives_as_long_as_the_body() {
     let held = Rc::new(());
     let body = Body::Full(Bytes::from(vec![b'x'; LARGE]));
-    let mut response = respond_holding(&Method::GET, answer(200, body), Rc::clone(&held)).into_body();
+    let mut response = respond_to(&Method::GET, answer(200, body), Rc::clone(&held), None).into_body();
     let mut read = 0;
     while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut response).poll_next(context)).await {
         let piece = piece.expect("a body in memory");

@@ -1,0 +1,155 @@
+//! A request in the registry: its ticket at the door, what its body tells of it, and its end on an operator's word.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use actix::Addr;
+use actix_web::{HttpMessage, HttpRequest};
+use bytes::Bytes;
+use tokio::time::{Sleep, sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::config::{EngineConfig, SubscriptionsConfig};
+use crate::listener::Outlet;
+use crate::shape::control::{nothing_new, resumes_after};
+use crate::shape::{
+    Answer, Body, CachePolicy, Handle, Invalid, Live, LogHead, Lsn, Requested, ShapeRequest, TableName,
+};
+use crate::subscription::Transport;
+use crate::subscription::{Asked, Follow, Followed, Name, Position, Reader, Refusal, Sessions, Subscriptions, Ticket};
+
+/// Longer names of clients are refused: each is kept as long as its subscription.
+const MAX_CLIENT_BYTES: usize = 128;
+
+/// What handlers need to have requests registered. One of it is shared by all workers.
+pub struct Door {
+    registry: Addr<Subscriptions>,
+    sessions: Sessions,
+    stream_lifetime: Option<Duration>,
+    cache: CachePolicy,
+}
+
+impl Door {
+    pub fn new(registry: Addr<Subscriptions>, subscriptions: &SubscriptionsConfig, engine: &EngineConfig) -> Self {
+        let lifetime = subscriptions.stream_lifetime;
+        let stream_lifetime = (!lifetime.is_zero()).then_some(lifetime);
+        Self { registry, sessions: Sessions::default(), stream_lifetime, cache: engine.cache_policy() }
+    }
+
+    /// Has a request registered; `table` is what it follows, `client` the name that the reader gives itself.
+    ///
+    /// # Errors
+    /// The answer to a request that may not be answered.
+    pub async fn enter(
+        &self,
+        request: &HttpRequest,
+        asked: &ShapeRequest,
+        table: &TableName,
+        client: Option<String>,
+    ) -> Result<Ticket, Answer> {
+        if client.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_CLIENT_BYTES) {
+            let text = format!("must be a name of 1 to {MAX_CLIENT_BYTES} bytes for this reader, or left out");
+            return Err(Answer::invalid(&Invalid::one("client", text)));
+        }
+        // A connection without an address has gone.
+        let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else {
+            return Err(Answer::not_found());
+        };
+        let name = client.map_or(Name::Peer(peer), |client| Name::Client(client.into()));
+        let followed = Arc::new(Followed::of(asked, table.name.clone()));
+        let asked = Asked {
+            reader: Reader { principal: None, name, followed },
+            session: self.sessions.of(&table.name, asked),
+            peer,
+            position: Position { handle: asked.handle.clone(), offset: asked.offset },
+            transport: Transport::of(asked.live),
+            outlet: outlet_of(request),
+        };
+        match self.registry.send(Follow(asked)).await {
+            Ok(Ok(ticket)) => Ok(ticket),
+            Ok(Err(Refusal::Full(limit))) => Err(Answer::too_many_subscriptions(&limit.to_string())),
+            Ok(Err(Refusal::Blocked(left))) => Err(Answer::blocked(left)),
+            // It has ended, so the server is about to.
+            Err(_) => {
+                Err(Answer::unavailable("The server is stopping. Please try again.", Duration::from_secs(1), false))
+            }
+        }
+    }
+
+    /// What a request is answered whose subscription has been ended while it waited: as if nothing had happened.
+    pub fn ended(&self, asked: &ShapeRequest) -> Answer {
+        let (Some(handle), Requested::After(end)) = (&asked.handle, asked.offset) else { return interrupted() };
+        if asked.live == Live::No {
+            return interrupted();
+        }
+        let (cache, now) = (&self.cache, SystemTime::now());
+        let head = LogHead { request: asked, handle, end, schema: "", up_to_date: true, no_change: true, cache, now };
+        head.answer(if asked.live == Live::Sse { Body::Empty } else { Body::Full(nothing_new(Lsn(end.tx))) })
+    }
+
+    /// Watches the answer to a registered request.
+    pub fn watch(&self, mut ticket: Ticket, asked: &ShapeRequest, answer: &Answer) -> Watch {
+        // 409 is an answer too: its reader starts over.
+        if answer.status < 400 || answer.status == 409 {
+            ticket.answered();
+        }
+        let offset = answer.header("electric-offset").and_then(Requested::parse);
+        let offset = if let Some(Requested::After(offset)) = offset { Some(offset) } else { None };
+        ticket.subscription().reached(answer.header("electric-handle").map(Handle::from), offset);
+        let is_stream = asked.live == Live::Sse && answer.status == 200;
+        let lifetime = self.stream_lifetime.filter(|_| is_stream).map(|lifetime| Box::pin(sleep(lifetime)));
+        let end = Box::pin(ticket.subscription().end.clone().cancelled_owned());
+        Watch { ticket, end, lifetime, is_stream }
+    }
+}
+
+/// For one that is no part of following: to be asked again.
+fn interrupted() -> Answer {
+    let message = "The subscription was ended while this was being answered. Please try again.";
+    Answer::unavailable(message, Duration::from_secs(1), false)
+}
+
+/// The way of the answer to a request.
+fn outlet_of(request: &HttpRequest) -> Outlet {
+    let of_stream = request.extensions().get::<Outlet>().cloned();
+    of_stream.or_else(|| request.conn_data::<Outlet>().cloned()).unwrap_or_default()
+}
+
+/// The body of an answer to a registered request.
+pub struct Watch {
+    ticket: Ticket,
+    end: Pin<Box<WaitForCancellationFutureOwned>>,
+    lifetime: Option<Pin<Box<Sleep>>>,
+    is_stream: bool,
+}
+
+impl Watch {
+    /// Ready when the body has to end.
+    pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        self.lifetime.as_mut().map_or(Poll::Pending, |lifetime| lifetime.as_mut().poll(context))
+    }
+
+    /// Whether the body is whole wherever it ends: one of events is.
+    pub fn may_end_anywhere(&self) -> bool {
+        self.is_stream
+    }
+
+    /// A piece of the body is about to be sent.
+    pub fn passes(&self, piece: &Bytes) {
+        if self.is_stream
+            && let Some(offset) = resumes_after(piece)
+        {
+            self.ticket.subscription().reached(None, Some(offset));
+        }
+    }
+
+    /// So many bytes have been handed to the connection.
+    pub fn sent(&self, bytes: usize) {
+        self.ticket.subscription().sent(bytes);
+    }
+}
