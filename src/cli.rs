@@ -82,6 +82,7 @@ pub async fn run(arguments: Arguments, environment: &Environment) -> anyhow::Res
 async fn serve(flags: ServeFlags, environment: &Environment) -> anyhow::Result<()> {
     let mut config = Config::load(flags.file.config.as_deref(), environment)?;
     config.server.listen = flags.listen.unwrap_or(config.server.listen);
+    config.server.insecure = flags.insecure;
     config.require_database()?;
     if !flags.insecure {
         bail!(

@@ -53,6 +53,9 @@ pub struct ServerConfig {
     /// Where the engine's own, Electric-compatible API listens beside ours. Only `dev` has one, so it is no setting.
     #[serde(skip)]
     pub engine_listen: Option<SocketAddr>,
+    /// Whether the operator has said that everybody may do everything: only by a flag, so it is no setting.
+    #[serde(skip)]
+    pub insecure: bool,
 }
 
 /// The pool that the write path and the reading endpoints share.

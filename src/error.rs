@@ -23,6 +23,10 @@ pub enum ApiError {
     Invalid { field: Cow<'static, str>, expected: Cow<'static, str> },
     /// No such thing, or none that this caller may know of: the two must look the same.
     NotFound(&'static str),
+    /// Not for this caller.
+    Forbidden,
+    /// Not in the way that this server is set up: why.
+    NotAvailable(&'static str),
     /// The path exists, the method does not.
     MethodNotAllowed,
     /// The id is taken by something with other content.
@@ -50,6 +54,8 @@ impl ApiError {
         match self {
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotAvailable(_) => (StatusCode::NOT_IMPLEMENTED, "not_available"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::AlreadyExists(_) => (StatusCode::CONFLICT, "already_exists"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -66,6 +72,8 @@ impl fmt::Display for ApiError {
         match self {
             Self::Invalid { field, expected } => write!(f, "{field}: expected {expected}"),
             Self::NotFound(what) => write!(f, "no such {what}"),
+            Self::Forbidden => f.write_str("only this machine may ask that; `serve --insecure` lets everybody"),
+            Self::NotAvailable(why) => f.write_str(why),
             Self::MethodNotAllowed => f.write_str("this path does not take this method"),
             Self::AlreadyExists(what) => write!(f, "this {what} exists with other content"),
             Self::TooLarge(max_bytes) => write!(f, "the body is longer than {max_bytes} bytes"),

@@ -6,7 +6,7 @@
 //! | pool | 6. the pool closes with its last user |
 //! | Writer | 4. the Writer does what it has taken |
 //! | engine | 5. what it has applied is stored and confirmed to Postgres |
-//! |        | 2. live answers end, so that their readers connect elsewhere |
+//! | registry | 2. live answers end, so that their readers connect elsewhere |
 //! | HTTP   | 1. no new connections; 3. no new requests, and those in flight are answered |
 //!
 //! All of a stop is over in 2 s.
@@ -26,6 +26,7 @@ use crate::config::{Config, ElectricConfig};
 use crate::db::Database;
 use crate::db::migrations::{self, MigrateError};
 use crate::engine::{Engine, EngineError, Running};
+use crate::http::admin::Admin;
 use crate::http::cors::Origins;
 use crate::http::electric::{Access, electric_app};
 use crate::http::watch::Door;
@@ -33,11 +34,13 @@ use crate::http::{self, AgentState};
 use crate::listener::Listener;
 use crate::postgres::{InvalidUrl, Postgres};
 use crate::source::Source;
-use crate::subscription::Subscriptions;
+use crate::subscription::{Stop, Subscriptions};
 use crate::writer::{Drain, Writer};
 
 /// How long a reader may take no byte while there are some to take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the registry may take to end every subscription.
+const REGISTRY_GRACE: Duration = Duration::from_millis(200);
 /// How long the writes that were taken may take.
 const WRITER_GRACE: Duration = Duration::from_millis(400);
 /// How long the engine may take to store and confirm.
@@ -62,6 +65,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     /// Only with the API.
     writer: Option<Addr<Writer>>,
+    registry: Option<Addr<Subscriptions>>,
     engine: Running,
 }
 
@@ -79,11 +83,11 @@ impl Server {
         let source = Data::new(Source::Engine(engine));
         let state = Data::new(AgentState { database, writer: writer.clone() });
         let registry = start_registry(config, &source);
-        let mut listeners = vec![listen_api(config, state, source.clone(), registry)?];
+        let mut listeners = vec![listen_api(config, state, source.clone(), registry.clone())?];
         if let Some(address) = config.server.engine_listen {
             listeners.push(listen_electric(address, Access::Open, source)?);
         }
-        Ok(Self { listeners, writer: Some(writer), engine: running })
+        Ok(Self { listeners, writer: Some(writer), registry: Some(registry), engine: running })
     }
 
     /// Starts the engine alone, on its own port. To be called as [`Server::start`].
@@ -93,7 +97,7 @@ impl Server {
         let (engine, running) = Engine::start(&config.engine, replication, queries)?;
         let access = config.secret.clone().map_or(Access::Open, Access::Secret);
         let listeners = vec![listen_electric(config.listen, access, Data::new(Source::Engine(engine)))?];
-        Ok(Self { listeners, writer: None, engine: running })
+        Ok(Self { listeners, writer: None, registry: None, engine: running })
     }
 
     /// Where it listens, the API first; tells the ports where the configuration left them open.
@@ -115,6 +119,9 @@ impl Server {
             listener.refuse().await;
         }
         self.engine.end_readers();
+        if let Some(registry) = self.registry {
+            let _ = tokio::time::timeout(REGISTRY_GRACE, registry.send(Stop)).await;
+        }
         join_all(self.listeners.into_iter().map(Listener::stop)).await;
         if let Some(writer) = self.writer {
             // A Postgres that does not answer must not hold the stop: what is in flight then is lost with
@@ -145,7 +152,8 @@ fn listen_api(
     source: Data<Source>,
     registry: Addr<Subscriptions>,
 ) -> Result<Listener, StartError> {
-    let door = Data::new(Door::new(registry, &config.subscriptions, &config.engine));
+    let door = Data::new(Door::new(registry.clone(), &config.subscriptions, &config.engine));
+    let admin = Data::new(Admin { registry, is_open: config.server.insecure });
     let max_body_bytes = config.server.max_body_bytes;
     let origins = Data::new(Origins::from_setting(&config.server.cors_origins));
     let address = config.server.listen;
@@ -154,8 +162,10 @@ fn listen_api(
             .app_data(source.clone())
             .app_data(origins.clone())
             .app_data(door.clone())
+            .app_data(admin.clone())
             .configure(http::shape::api_routes)
             .configure(http::health::health_routes)
+            .configure(http::admin::admin_routes)
             .configure(|app| http::agent_state(app, state.clone(), max_body_bytes, &origins))
             .default_service(web::to(http::not_found))
     });

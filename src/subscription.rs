@@ -195,6 +195,23 @@ impl Handler<Ask> for Subscriptions {
     }
 }
 
+/// The server stops: every answer ends, and so does every stream of events.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+impl Handler<Stop> for Subscriptions {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, _: &mut Context<Self>) {
+        for entry in self.registry.end_all(Instant::now()) {
+            self.tell_end(&entry, Reason::Stopped);
+        }
+        // Its watchers end with it.
+        self.events = broadcast::Sender::new(1);
+    }
+}
+
 /// Somebody watches what opens and ends in this process.
 #[derive(Message)]
 #[rtype(result = "broadcast::Receiver<Event>")]

@@ -11,4 +11,5 @@ mod fuzz;
 mod language;
 mod protocol;
 mod replication;
+mod subscriptions;
 mod support;

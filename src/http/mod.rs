@@ -11,6 +11,7 @@ use crate::db::Database;
 use crate::error::ApiError;
 use crate::writer::{Command, Write, Writer, Written};
 
+pub mod admin;
 mod body;
 pub mod cors;
 pub mod electric;

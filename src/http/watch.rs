@@ -100,7 +100,9 @@ impl Door {
         ticket.subscription().reached(answer.header("electric-handle").map(Handle::from), offset);
         let is_stream = asked.live == Live::Sse && answer.status == 200;
         let lifetime = self.stream_lifetime.filter(|_| is_stream).map(|lifetime| Box::pin(sleep(lifetime)));
-        let end = Box::pin(ticket.subscription().end.clone().cancelled_owned());
+        let end = &ticket.subscription().end;
+        // What is answered because of the end, or beside it, is not to be cut.
+        let end = (is_stream || !end.is_cancelled()).then(|| Box::pin(end.clone().cancelled_owned()));
         Watch { ticket, end, lifetime, is_stream }
     }
 }
@@ -120,7 +122,7 @@ fn outlet_of(request: &HttpRequest) -> Outlet {
 /// The body of an answer to a registered request.
 pub struct Watch {
     ticket: Ticket,
-    end: Pin<Box<WaitForCancellationFutureOwned>>,
+    end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     lifetime: Option<Pin<Box<Sleep>>>,
     is_stream: bool,
 }
@@ -128,7 +130,9 @@ pub struct Watch {
 impl Watch {
     /// Ready when the body has to end.
     pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.end.as_mut().poll(context).is_ready() {
+        if let Some(end) = &mut self.end
+            && end.as_mut().poll(context).is_ready()
+        {
             return Poll::Ready(());
         }
         self.lifetime.as_mut().map_or(Poll::Pending, |lifetime| lifetime.as_mut().poll(context))

@@ -64,6 +64,8 @@ pub enum Reason {
     Stalled,
     /// Somebody with the right to it ended it.
     Admin,
+    /// The server stops.
+    Stopped,
     /// Nothing of what its reader asked for could be given.
     Refused,
 }

@@ -256,6 +256,12 @@ impl Registry {
         ended
     }
 
+    /// Ends all there are.
+    pub fn end_all(&mut self, now: Instant) -> Vec<Entry> {
+        let all: Vec<SubscriptionId> = self.open.keys().copied().collect();
+        all.into_iter().filter_map(|id| self.end(id, now)).collect()
+    }
+
     /// A subscription by its id.
     pub fn get(&self, id: SubscriptionId) -> Option<&Entry> {
         self.open.get(&id)

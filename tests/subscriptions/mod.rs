@@ -1,0 +1,124 @@
+//! The registry and its operators, over whatever answers: each scene runs against the engine in process, and against a
+//! proxy to an engine in another.
+
+mod admin;
+mod readers;
+mod stalled;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Api, Database, Engine, Reply, Shape, eventually};
+
+/// Everything here happens within seconds, also on a machine that runs other tests.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Who answers.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Engine,
+    Proxy,
+}
+
+/// Makes of each function two tests, one for each source.
+macro_rules! with_both_sources {
+    ($($name:ident),+ $(,)?) => {
+        $(mod $name {
+            #[actix_rt::test]
+            async fn in_process() {
+                super::$name(crate::subscriptions::Source::Engine).await;
+            }
+
+            #[actix_rt::test]
+            async fn by_proxy() {
+                super::$name(crate::subscriptions::Source::Proxy).await;
+            }
+        })+
+    };
+}
+use with_both_sources;
+
+/// An API with a session, and what answers its shapes.
+struct Scene {
+    api: Api,
+    /// The engine in another process, if there is one.
+    _upstream: Option<Engine>,
+    _database: Database,
+}
+
+impl Scene {
+    async fn new(source: Source, settings: &[(&str, &str)]) -> Self {
+        let database = Database::fresh().await;
+        let upstream = match source {
+            Source::Engine => None,
+            Source::Proxy => Some(Engine::start(&database).await),
+        };
+        let url = upstream.as_ref().map(|engine| engine.binary.url());
+        let upstream_url = url.as_deref().map(|url| ("ELECTRIC_URL", url));
+        let settings: Vec<_> = settings.iter().copied().chain(upstream_url).collect();
+        let api = Api::with_settings(database.url(), &settings).await;
+        let scene = Self { api, _upstream: upstream, _database: database };
+        eventually(SOON, "shapes", async || {
+            let ready = scene.api.get("/ready").await;
+            if ready.status == 200 { Ok(()) } else { Err(ready.body) }
+        })
+        .await;
+        scene.api.session("ses_1").await;
+        scene
+    }
+
+    /// The parts of a session, for a reader that may give itself a name.
+    fn parts(&self, session: &str, client: Option<&str>) -> Shape {
+        let client = client.map(|client| ("client", client));
+        let own = [("table", "parts"), ("where", "session_id = $1"), ("params[1]", session)];
+        let params: Vec<_> = own.into_iter().chain(client).collect();
+        let http = awc::Client::builder().timeout(SOON).finish();
+        Shape::new(http, format!("http://{}", self.api.address()), &params)
+    }
+
+    /// What the registry lists, in order of age.
+    async fn listed(&self) -> Vec<Value> {
+        let listed = self.api.get("/v1/admin/subscriptions").await.is(200);
+        listed["subscriptions"].as_array().expect("a list").clone()
+    }
+
+    /// Waits until so many subscriptions are open.
+    async fn until_open(&self, count: usize) -> Vec<Value> {
+        eventually(SOON, &format!("{count} subscriptions"), async || {
+            let listed = self.listed().await;
+            if listed.len() == count { Ok(listed) } else { Err(listed) }
+        })
+        .await
+    }
+
+    /// Adds a part to the session, in a message of its own.
+    async fn write(&self, id: &str) {
+        let message =
+            json!({"id": id, "role": "user", "parts": [{"id": format!("prt_{id}"), "type": "text", "text": id}]});
+        self.api.post("/v1/sessions/ses_1/messages", message).await.is(201);
+    }
+}
+
+/// Where the log of a shape ends.
+struct Tail {
+    shape: Shape,
+    handle: String,
+    offset: String,
+}
+
+impl Tail {
+    /// Reads a shape to its end.
+    async fn of(shape: Shape) -> Self {
+        let mut reply = shape.first().await.is(200);
+        while reply.header("electric-up-to-date").is_none() {
+            reply = shape.get(&[("handle", &reply.handle()), ("offset", &reply.offset())]).await.is(200);
+        }
+        Self { handle: reply.handle(), offset: reply.offset(), shape }
+    }
+
+    /// Waits for what comes next.
+    async fn poll(&self) -> Reply {
+        self.shape.get(&[("handle", &self.handle), ("offset", &self.offset), ("live", "true")]).await
+    }
+}

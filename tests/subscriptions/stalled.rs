@@ -1,0 +1,1 @@
+//! Readers that take nothing in the middle of a long answer.
