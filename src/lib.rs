@@ -1,5 +1,6 @@
 //! Agents write sessions, messages and parts; every browser that watches a session sees them at once.
 
+pub mod admission;
 pub mod config;
 pub mod db;
 pub mod engine;

@@ -1,6 +1,7 @@
 //! Who answers a shape request. Nobody else knows how many answers that question has.
 
-use crate::engine::{Engine, Permit};
+use crate::admission::Permit;
+use crate::engine::Engine;
 use crate::shape::{Answer, Deletion, Handle, Health, ShapeRequest};
 
 /// The source of all shapes of this process.
