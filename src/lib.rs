@@ -10,6 +10,7 @@ pub mod ids;
 pub mod json;
 pub mod local_postgres;
 pub mod postgres;
+pub mod proxy;
 pub mod server;
 pub mod shape;
 pub mod source;

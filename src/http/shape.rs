@@ -137,17 +137,21 @@ fn read_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -
         Tables::AgentState => MissingOffset::Start,
     };
     let query = request.query_string();
-    let asked = match body {
+    let mut asked = match body {
         Some(body) => ShapeRequest::parse_post(query, body, missing_offset)?,
-        None => {
-            let lines = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|line| line.to_str().ok());
-            ShapeRequest::parse(query, Some(&lines.collect::<Vec<_>>().join(",")), missing_offset)?
-        }
+        None => ShapeRequest::parse(query, joined(request, header::IF_NONE_MATCH).as_deref(), missing_offset)?,
     };
     if tables == Tables::AgentState {
         check_agent_table(&asked.table)?;
     }
+    asked.accept_encoding = joined(request, header::ACCEPT_ENCODING);
     Ok(Box::new(asked))
+}
+
+/// A header's list, which may be on several lines.
+fn joined(request: &HttpRequest, name: HeaderName) -> Option<String> {
+    let lines: Vec<&str> = request.headers().get_all(name).filter_map(|line| line.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 /// A table outside agent state looks the same as one that does not exist.
@@ -182,15 +186,18 @@ pub async fn shape_route(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let caller = Caller::of(&request);
-    keep_read_headers(request.headers_mut());
+    let live = request.query_string().split('&').any(|parameter| parameter == "live=true");
+    keep_read_headers(request.headers_mut(), live);
     let mut response = next.call(request).await?;
     caller.finish(&mut response, cors::SHAPE_METHODS);
     Ok(response)
 }
 
-/// Replaces the map, because a map that is only emptied keeps its memory.
-fn keep_read_headers(headers: &mut HeaderMap) {
-    let read = [header::IF_NONE_MATCH, header::ACCESS_CONTROL_REQUEST_HEADERS];
+/// Replaces the map, because a map that is only emptied keeps its memory. Which encodings are accepted is read only where a
+/// body may come from elsewhere as it is, and that of a live answer may not.
+fn keep_read_headers(headers: &mut HeaderMap, live: bool) {
+    let read = [header::IF_NONE_MATCH, header::ACCESS_CONTROL_REQUEST_HEADERS, header::ACCEPT_ENCODING];
+    let read = if live { &read[..2] } else { &read };
     let kept: Vec<(HeaderName, HeaderValue)> =
         read.iter().flat_map(|name| headers.get_all(name).map(|value| (name.clone(), value.clone()))).collect();
     *headers = HeaderMap::with_capacity(0);
