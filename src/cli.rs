@@ -91,9 +91,6 @@ async fn serve(flags: ServeFlags, environment: &Environment) -> anyhow::Result<(
             config.server.listen
         );
     }
-    if environment.get("ELECTRIC_URL").is_some() {
-        warn!("ELECTRIC_URL has no effect yet: shapes come from the engine inside this process");
-    }
     let stop = stop_on_signals()?;
     refuse_taken(config.server.listen, "--listen")?;
     let server = Server::start(&config).await?;

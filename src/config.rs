@@ -29,6 +29,8 @@ use crate::shape::CachePolicy;
 const DEFAULTS: &str = include_str!("../config/default.toml");
 /// Names longer than this would be cut by Postgres: the suffix shares 63 bytes with our prefixes.
 const MAX_STREAM_ID_BYTES: usize = 32;
+/// How long shape services hold a live request without a change, unless told otherwise.
+const UPSTREAM_HOLD: Duration = Duration::from_secs(20);
 
 /// All settings of `serve` and `dev`.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,6 +40,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub writer: WriterConfig,
     pub subscriptions: SubscriptionsConfig,
+    pub upstream: UpstreamConfig,
     pub engine: EngineConfig,
 }
 
@@ -97,6 +100,32 @@ pub struct SubscriptionsConfig {
     pub max: usize,
     pub max_per_session: usize,
     pub max_per_principal: usize,
+}
+
+/// The shape service that answers in the engine's place, if there is one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamConfig {
+    /// Empty: there is none. Its parameters may be as secret as `secret`.
+    pub url: SecretString,
+    /// Sent as the parameter `secret`; empty for none.
+    pub secret: SecretString,
+    /// How long a connection may take, and how long a request waits for one that is free.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub connect_timeout: Duration,
+    /// How long the head of an answer may take that is not live.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub response_timeout: Duration,
+    /// How long a live request may be held.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub live_timeout: Duration,
+    /// Silence after which a body is given up.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub body_timeout: Duration,
+    /// Requests to it at once.
+    pub max_connections: usize,
+    /// Requests that wait for one of these to end.
+    pub max_waiting: usize,
 }
 
 /// The shape engine.
@@ -219,7 +248,26 @@ impl Config {
         at_least_one("subscriptions.max", subscriptions.max as u64)?;
         at_least_one("subscriptions.max_per_session", subscriptions.max_per_session as u64)?;
         at_least_one("subscriptions.max_per_principal", subscriptions.max_per_principal as u64)?;
+        self.upstream.check()?;
         self.engine.check()
+    }
+}
+
+impl UpstreamConfig {
+    /// Whether shapes come from an upstream.
+    pub fn is_set(&self) -> bool {
+        !self.url.expose_secret().is_empty()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        at_least_one("upstream.connect_timeout", self.connect_timeout.as_millis() as u64)?;
+        at_least_one("upstream.response_timeout", self.response_timeout.as_millis() as u64)?;
+        at_least_one("upstream.body_timeout", self.body_timeout.as_millis() as u64)?;
+        at_least_one("upstream.max_connections", self.max_connections as u64)?;
+        if self.live_timeout <= UPSTREAM_HOLD {
+            return Err(refused("upstream.live_timeout", "more than the 20s for which a live request is held"));
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Agents write sessions, messages and parts; every browser that watches a session sees them at once.
 
+pub mod admission;
 pub mod config;
 pub mod db;
 pub mod engine;
@@ -10,6 +11,7 @@ pub mod json;
 pub mod listener;
 pub mod local_postgres;
 pub mod postgres;
+pub mod proxy;
 pub mod server;
 pub mod shape;
 pub mod source;

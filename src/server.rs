@@ -5,7 +5,7 @@
 //! | migrations | |
 //! | pool | 6. the pool closes with its last user |
 //! | Writer | 4. the Writer does what it has taken |
-//! | engine | 5. what it has applied is stored and confirmed to Postgres |
+//! | engine, or proxy | 5. the engine stores what it has applied and confirms it to Postgres; the proxy closes its connections |
 //! | registry | 2. live answers end, so that their readers connect elsewhere |
 //! | HTTP   | 1. no new connections; 3. no new requests, and those in flight are answered |
 //!
@@ -25,7 +25,7 @@ use tracing::info;
 use crate::config::{Config, ElectricConfig};
 use crate::db::Database;
 use crate::db::migrations::{self, MigrateError};
-use crate::engine::{Engine, EngineError, Running};
+use crate::engine::{Engine, EngineError};
 use crate::http::admin::Admin;
 use crate::http::cors::Origins;
 use crate::http::electric::{Access, electric_app};
@@ -33,7 +33,8 @@ use crate::http::watch::Door;
 use crate::http::{self, AgentState};
 use crate::listener::Listener;
 use crate::postgres::{InvalidUrl, Postgres};
-use crate::source::Source;
+use crate::proxy::{InvalidUpstream, Proxy, UpstreamUrl};
+use crate::source::{Running, Source, SourceError};
 use crate::subscription::{Stop, Subscriptions};
 use crate::writer::{Drain, Writer};
 
@@ -43,14 +44,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const REGISTRY_GRACE: Duration = Duration::from_millis(200);
 /// How long the writes that were taken may take.
 const WRITER_GRACE: Duration = Duration::from_millis(400);
-/// How long the engine may take to store and confirm.
-const ENGINE_GRACE: Duration = Duration::from_millis(500);
+/// How long the engine may take to store and confirm, or the proxy to end.
+const SOURCE_GRACE: Duration = Duration::from_millis(500);
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("DATABASE_URL: {0}")]
     Url(#[from] InvalidUrl),
+    #[error("ELECTRIC_URL: {0}")]
+    Upstream(#[from] InvalidUpstream),
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     #[error(transparent)]
@@ -66,28 +69,39 @@ pub struct Server {
     /// Only with the API.
     writer: Option<Addr<Writer>>,
     registry: Option<Addr<Subscriptions>>,
-    engine: Running,
+    source: Running,
 }
 
 impl Server {
     /// Starts everything, in order. To be called inside an actix system on a multi-thread runtime.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let postgres = Postgres::from_url(config.database.url.expose_secret())?;
+        let upstream = upstream(config)?;
         let ran = migrations::run(&postgres).await?;
         if !ran.is_empty() {
             info!(migrations = ran.len(), "migrated the database");
         }
         let database = Database::new(&postgres, &config.database);
         let writer = Writer::new(database.clone(), config.writer.clone()).start();
-        let (engine, running) = Engine::start(&config.engine, postgres.clone(), postgres)?;
-        let source = Data::new(Source::Engine(engine));
+        let (source, running) = match upstream {
+            Some(url) => {
+                let linger = config.subscriptions.session_linger;
+                let (proxy, running) = Proxy::start(url, &config.upstream, &config.engine, linger);
+                (Source::Proxy(proxy), Running::Proxy(running))
+            }
+            None => {
+                let (engine, running) = Engine::start(&config.engine, postgres.clone(), postgres)?;
+                (Source::Engine(engine), Running::Engine(running))
+            }
+        };
+        let source = Data::new(source);
         let state = Data::new(AgentState { database, writer: writer.clone() });
         let registry = start_registry(config, &source);
         let mut listeners = vec![listen_api(config, state, source.clone(), registry.clone())?];
         if let Some(address) = config.server.engine_listen {
             listeners.push(listen_electric(address, Access::Open, source)?);
         }
-        Ok(Self { listeners, writer: Some(writer), registry: Some(registry), engine: running })
+        Ok(Self { listeners, writer: Some(writer), registry: Some(registry), source: running })
     }
 
     /// Starts the engine alone, on its own port. To be called as [`Server::start`].
@@ -97,7 +111,7 @@ impl Server {
         let (engine, running) = Engine::start(&config.engine, replication, queries)?;
         let access = config.secret.clone().map_or(Access::Open, Access::Secret);
         let listeners = vec![listen_electric(config.listen, access, Data::new(Source::Engine(engine)))?];
-        Ok(Self { listeners, writer: None, registry: None, engine: running })
+        Ok(Self { listeners, writer: None, registry: None, source: Running::Engine(running) })
     }
 
     /// Where it listens, the API first; tells the ports where the configuration left them open.
@@ -105,20 +119,20 @@ impl Server {
         self.listeners.iter().map(|listener| listener.address()).collect()
     }
 
-    /// Serves until told to stop, or until the engine fails for good; then stops everything, in order.
+    /// Serves until told to stop, or until the source fails for good; then stops everything, in order.
     ///
     /// # Errors
-    /// Why the engine failed, in one sentence with the cure.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), EngineError> {
+    /// Why the source failed, in one sentence with the cure.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), SourceError> {
         let failed = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            failure = self.engine.failed() => Some(failure),
+            failure = self.source.failed() => Some(failure),
         };
         for listener in &self.listeners {
             listener.refuse().await;
         }
-        self.engine.end_readers();
+        self.source.end_readers();
         if let Some(registry) = self.registry {
             let _ = tokio::time::timeout(REGISTRY_GRACE, registry.send(Stop)).await;
         }
@@ -131,7 +145,7 @@ impl Server {
         match failed {
             Some(failure) => Err(failure),
             None => {
-                self.engine.stop(ENGINE_GRACE).await;
+                self.source.stop(SOURCE_GRACE).await;
                 Ok(())
             }
         }
@@ -144,6 +158,12 @@ fn start_registry(config: &Config, source: &Data<Source>) -> Addr<Subscriptions>
     Subscriptions::start_in_arbiter(&Arbiter::new().handle(), move |_| {
         Subscriptions::new(settings, "ins_local".into(), move |handles| source.release(&handles))
     })
+}
+
+/// The service that answers for the engine, if there is one.
+fn upstream(config: &Config) -> Result<Option<UpstreamUrl>, InvalidUpstream> {
+    let upstream = &config.upstream;
+    upstream.is_set().then(|| UpstreamUrl::parse(upstream.url.expose_secret(), &upstream.secret)).transpose()
 }
 
 fn listen_api(

@@ -1,12 +1,18 @@
 //! Who answers a shape request. Nobody else knows how many answers that question has.
 
-use crate::engine::{Engine, Permit};
+use std::time::Duration;
+
+use crate::admission::Permit;
+use crate::engine::{self, Engine, EngineError};
+use crate::proxy::{self, Proxy};
 use crate::shape::{Answer, Deletion, Handle, Health, ShapeRequest};
 
 /// The source of all shapes of this process.
 pub enum Source {
     /// The engine inside this process.
     Engine(Engine),
+    /// A service elsewhere.
+    Proxy(Proxy),
 }
 
 impl Source {
@@ -17,6 +23,7 @@ impl Source {
     pub fn admit(&self, handle: Option<&Handle>) -> Result<Permit, Answer> {
         match self {
             Self::Engine(engine) => engine.admit(handle),
+            Self::Proxy(proxy) => proxy.admit(handle),
         }
     }
 
@@ -24,6 +31,7 @@ impl Source {
     pub async fn answer(&self, request: &ShapeRequest, permit: &mut Permit) -> Answer {
         match self {
             Self::Engine(engine) => engine.answer(request, permit).await,
+            Self::Proxy(proxy) => proxy.answer(request, permit).await,
         }
     }
 
@@ -34,6 +42,7 @@ impl Source {
     pub async fn may_delete(&self) -> Result<(), Answer> {
         match self {
             Self::Engine(engine) => engine.may_delete().await,
+            Self::Proxy(_) => Err(Answer::delete_not_allowed()),
         }
     }
 
@@ -41,6 +50,8 @@ impl Source {
     pub async fn delete(&self, deletion: Deletion) -> Answer {
         match self {
             Self::Engine(engine) => engine.delete(deletion).await,
+            // Other proxies serve the same shapes.
+            Self::Proxy(_) => Answer::delete_not_allowed(),
         }
     }
 
@@ -49,6 +60,8 @@ impl Source {
         match self {
             // Its memory is bounded as a whole, and goes to those who need it.
             Self::Engine(_) => tracing::debug!(shapes = handles.len(), "nobody follows these shapes any more"),
+            // Its requests go with those who wait for them, as long after.
+            Self::Proxy(_) => {}
         }
     }
 
@@ -56,6 +69,59 @@ impl Source {
     pub fn health(&self) -> Health {
         match self {
             Self::Engine(engine) => engine.health(),
+            Self::Proxy(proxy) => proxy.health(),
+        }
+    }
+
+    /// What its health is that of, in a word.
+    pub fn what_is_watched(&self) -> &'static str {
+        match self {
+            Self::Engine(_) => "replication",
+            Self::Proxy(_) => "upstream",
+        }
+    }
+}
+
+/// Ends a source.
+pub enum Running {
+    Engine(engine::Running),
+    Proxy(proxy::Running),
+}
+
+/// Why a source has ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error(transparent)]
+    Engine(EngineError),
+    #[error("the proxy to the upstream shape service has stopped; the lines before this say why")]
+    Proxy,
+}
+
+impl Running {
+    /// Ends all live answers: held requests are answered, streams end. New ones are not held any more.
+    pub fn end_readers(&self) {
+        match self {
+            Self::Engine(engine) => engine.end_readers(),
+            Self::Proxy(proxy) => proxy.end_readers(),
+        }
+    }
+
+    /// Completes when the source has failed for good.
+    pub async fn failed(&mut self) -> SourceError {
+        match self {
+            Self::Engine(engine) => SourceError::Engine(engine.failed().await),
+            Self::Proxy(proxy) => {
+                proxy.failed().await;
+                SourceError::Proxy
+            }
+        }
+    }
+
+    /// Finishes what is begun, and ends. Gives up after `limit`.
+    pub async fn stop(self, limit: Duration) {
+        match self {
+            Self::Engine(engine) => engine.stop(limit).await,
+            Self::Proxy(proxy) => proxy.stop(limit).await,
         }
     }
 }

@@ -57,6 +57,8 @@ pub async fn run(flags: Flags, environment: &Environment, stop: CancellationToke
     refuse_taken(engine, "--engine-port")?;
     let mut cluster = start_postgres(&flags).await?;
     config.server.engine_listen = Some(engine);
+    // ELECTRIC_URL may be set for other programs, and for `serve`: this command brings everything itself.
+    config.upstream.url = String::new().into();
     config.database.url = cluster.url(DATABASE).into();
     config.engine.storage_dir = flags.dir.join("shapes");
     let served = serve(&config, &cluster, stop).await;

@@ -14,7 +14,11 @@ const PREFIX: &str = "PLUE_";
 /// Names with our prefix that are not settings: how to log, and where the tests' Postgres is.
 const NOT_SETTINGS: [&str; 3] = ["PLUE_LOG", "PLUE_LOG_FORMAT", "PLUE_TEST_POSTGRES"];
 /// Names of other programs' making that mean one of our settings. Our own name for it wins.
-const OTHER_NAMES: [(&str, &str, &str); 1] = [("DATABASE_URL", "database", "url")];
+const OTHER_NAMES: [(&str, &str, &str); 3] = [
+    ("DATABASE_URL", "database", "url"),
+    ("ELECTRIC_URL", "upstream", "url"),
+    ("ELECTRIC_SECRET", "upstream", "secret"),
+];
 
 /// Names and values. A name that is set to nothing counts as not set, as compose files do it.
 #[derive(Default)]

@@ -79,6 +79,8 @@ fn later_layers_win() {
             ("PLUE_WRITER__MAX_BATCH", ""),
             ("PLUE_LOG", "debug"),
             ("DATABASE_URL", "postgresql://theirs"),
+            ("ELECTRIC_URL", "http://electric:3000"),
+            ("ELECTRIC_SECRET", "hunter2"),
         ],
     )
     .expect("settings");
@@ -91,6 +93,9 @@ fn later_layers_win() {
     assert_eq!(config.writer.max_batch, 128, "set to nothing is not set");
     assert_eq!(config.database.url.expose_secret(), "postgresql://theirs");
     config.require_database().expect("a database");
+    assert_eq!(config.upstream.url.expose_secret(), "http://electric:3000");
+    assert_eq!(config.upstream.secret.expose_secret(), "hunter2");
+    assert!(config.upstream.is_set() && !load([]).expect("settings").upstream.is_set());
 
     let both = load([("DATABASE_URL", "postgresql://theirs"), ("PLUE_DATABASE__URL", "postgresql://ours")]);
     assert_eq!(both.expect("settings").database.url.expose_secret(), "postgresql://ours");
@@ -106,6 +111,9 @@ fn what_cannot_be_used_is_refused_by_its_full_name() {
         (("PLUE_ENGINE__POOL_SIZE", "0"), "engine.pool_size in the settings must be more than 0"),
         (("PLUE_ENGINE__POOL_SIZE", "-1"), "engine.pool_size in the environment must be"),
         (("PLUE_ENGINE__SSE_TIMEOUT", "30"), "engine.sse_timeout in the environment must be a whole number with ms, s"),
+        (("PLUE_UPSTREAM__LIVE_TIMEOUT", "20s"), "upstream.live_timeout in the settings must be more than the 20s"),
+        (("PLUE_UPSTREAM__BODY_TIMEOUT", "0s"), "upstream.body_timeout in the settings must be more than 0"),
+        (("PLUE_UPSTREAM__MAX_CONNECTIONS", "0"), "upstream.max_connections in the settings must be more than 0"),
         (("PLUE_SERVER__LISTEN", "4000"), "server.listen in the environment must be"),
         (("PLUE_ENGINE__STREAM_ID", "a-b"), "engine.stream_id in the settings must be 1 to 32 lower-case letters"),
     ];
@@ -132,7 +140,12 @@ fn what_cannot_be_used_is_refused_by_its_full_name() {
 
 #[test]
 fn a_secret_is_never_printed() {
-    let config = load([("DATABASE_URL", "postgresql://me:hunter2@db/x")]).expect("settings");
+    let config = load([
+        ("DATABASE_URL", "postgresql://me:hunter2@db/x"),
+        ("ELECTRIC_URL", "https://cloud/?secret=hunter2"),
+        ("ELECTRIC_SECRET", "hunter2"),
+    ])
+    .expect("settings");
     assert!(!format!("{config:?}").contains("hunter2"));
     let error = load_file("[database]\nurl = [\"hunter2\"]\n", []).expect_err("a list");
     assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");

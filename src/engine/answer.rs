@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
-use super::admission::Permit;
 use super::catalog::{Catalog, Found};
 use super::definition::Selection;
 use super::filter::{Filter, FilterError};
@@ -15,6 +14,7 @@ use super::snapshot::{Failure, take};
 use super::state::State;
 use super::subset;
 use super::tables::{Table, TableError};
+use crate::admission::Permit;
 use crate::shape::{Answer, Invalid, ShapeRequest, parse_relation};
 
 /// `retry-after` while the engine is not ready, after a failed snapshot, and while the database is away.

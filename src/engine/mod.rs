@@ -9,7 +9,6 @@
 //!                         └─ new ─► snapshot ─► collector (where the stream takes over)
 //! ```
 
-mod admission;
 mod answer;
 pub mod casing;
 mod catalog;
@@ -43,6 +42,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Permit;
 use crate::config::EngineConfig;
 use crate::postgres::Postgres;
 use crate::shape::{Admission, Answer, Deletion, Handle, Health, ShapeRequest};
@@ -52,7 +52,6 @@ use session::Sessions;
 use shape::Files;
 use state::State;
 
-pub use admission::Permit;
 pub use session::EngineError;
 
 /// A running engine. Clones are the same engine.

@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::admission::Admissions;
 use super::answer::NOT_READY;
 use super::catalog::Catalog;
 use super::collector::Collector;
@@ -25,6 +24,7 @@ use super::shape::Files;
 use super::snapshot::Context;
 use super::subset::Subsets;
 use super::tables::{self, Table, TableError};
+use crate::admission::Admissions;
 use crate::config::EngineConfig;
 use crate::postgres::Postgres;
 use crate::shape::{Answer, CachePolicy, Health, Lsn, TableName};

@@ -23,13 +23,13 @@ use tokio_util::task::AbortOnDropHandle;
 use self::part::Part;
 use self::query::Refusal;
 use self::spool::Budget;
-use super::admission::Permit;
 use super::answer::{define, find, no_snapshot};
 use super::definition::queryable;
 use super::read::{ended, schema, unless_stopping};
 use super::shape::Shape;
 use super::snapshot::Failure;
 use super::state::State;
+use crate::admission::Permit;
 use crate::shape::{Answer, Invalid, Live, Offset, Requested, ShapeRequest, Subset};
 
 /// `retry-after` where too much is being sent already: readers take seconds for that much.

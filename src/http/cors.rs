@@ -53,21 +53,21 @@ impl Origins {
 
     /// Sets the headers of an answer to a page of `origin`. What is set already stays.
     pub fn permit(&self, origin: Option<&HeaderValue>, methods: HeaderValue, headers: &mut HeaderMap) {
-        let mut set = |name, value| {
+        let set = |headers: &mut HeaderMap, name, value| {
             if !headers.contains_key(&name) {
                 headers.insert(name, value);
             }
         };
-        set(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        set(headers, header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         match self {
-            Self::Any => set(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            Self::Any => set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             Self::Listed(listed) => {
-                // Who is asked for decides the answer, also the answer to a stranger.
-                set(header::VARY, HeaderValue::from_static("origin"));
+                // Who is asked for decides the answer, also the answer to a stranger. An upstream may have named more.
+                headers.append(header::VARY, HeaderValue::from_static("origin"));
                 let known = origin.filter(|origin| listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes()));
                 if let Some(origin) = known {
-                    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                    set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
                 }
             }
         }

@@ -23,21 +23,19 @@ async fn alive() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "alive"}))
 }
 
-/// `GET /ready`: 200 once shapes follow Postgres. The tables are there before anything listens.
+/// `GET /ready`: 200 once shapes follow Postgres, here or at the upstream. The tables are there before anything listens.
 async fn ready(source: Data<Source>) -> HttpResponse {
-    readiness(source.health())
+    readiness(source.what_is_watched(), source.health())
 }
 
-fn readiness(source: Health) -> HttpResponse {
-    let ready = source == Health::Active;
+fn readiness(what: &str, health: Health) -> HttpResponse {
+    let ready = health == Health::Active;
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     if !ready {
         response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
     }
     let status = if ready { "ready" } else { "not ready" };
-    response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(json!({"status": status, "replication": source.as_str()}))
+    response.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": status, what: health.as_str()}))
 }
 
 #[cfg(test)]
@@ -47,12 +45,13 @@ mod tests {
     #[actix_web::test]
     async fn ready_means_replicating() {
         let cases = [
-            (Health::Active, 200, r#"{"replication":"active","status":"ready"}"#),
-            (Health::Waiting, 503, r#"{"replication":"waiting","status":"not ready"}"#),
-            (Health::Starting, 503, r#"{"replication":"starting","status":"not ready"}"#),
+            ("replication", Health::Active, 200, r#"{"replication":"active","status":"ready"}"#),
+            ("replication", Health::Waiting, 503, r#"{"replication":"waiting","status":"not ready"}"#),
+            ("replication", Health::Starting, 503, r#"{"replication":"starting","status":"not ready"}"#),
+            ("upstream", Health::Unreachable, 503, r#"{"status":"not ready","upstream":"unreachable"}"#),
         ];
-        for (source, status, body) in cases {
-            let response = readiness(source);
+        for (what, health, status, body) in cases {
+            let response = readiness(what, health);
             assert_eq!(response.status(), status, "{body}");
             assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503, "{body}");
             let sent = actix_web::body::to_bytes(response.into_body()).await.expect("a body in memory");

@@ -88,7 +88,7 @@ async fn follow(
         Method::POST => Box::pin(read_body(body)).await.map(Some),
         _ => Ok(None),
     };
-    let (asked, table) = match body.map(|body| read_request(tables, &request, body)) {
+    let (mut asked, table) = match body.map(|body| read_request(tables, &request, body)) {
         Ok(Ok(asked)) => asked,
         Ok(Err(invalid)) => return stream::respond(&method, cached(Answer::invalid(&invalid))),
         Err(bad) => return stream::respond(&method, Answer::bad_body(&bad)),
@@ -98,7 +98,7 @@ async fn follow(
         let answer = source.answer(&asked, &mut permit).await;
         return stream::respond_to(&method, cached(answer), permit, None);
     };
-    let ticket = match door.enter(&request, &asked, &table, client).await {
+    let ticket = match door.enter(&request, &mut asked, &table, client).await {
         Ok(ticket) => ticket,
         Err(refusal) => return stream::respond(&method, cached(refusal)),
     };
@@ -175,18 +175,22 @@ fn read_request(
         Tables::AgentState => MissingOffset::Start,
     };
     let query = request.query_string();
-    let asked = match body {
+    let mut asked = match body {
         Some(body) => ShapeRequest::parse_post(query, body, missing_offset)?,
-        None => {
-            let lines = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|line| line.to_str().ok());
-            ShapeRequest::parse(query, Some(&lines.collect::<Vec<_>>().join(",")), missing_offset)?
-        }
+        None => ShapeRequest::parse(query, joined(request, header::IF_NONE_MATCH).as_deref(), missing_offset)?,
     };
     let table = match tables {
         Tables::Any => None,
         Tables::AgentState => Some(agent_table(&asked.table)?),
     };
+    asked.accept_encoding = joined(request, header::ACCEPT_ENCODING);
     Ok((Box::new(asked), table))
+}
+
+/// A header's list, which may be on several lines.
+fn joined(request: &HttpRequest, name: HeaderName) -> Option<String> {
+    let lines: Vec<&str> = request.headers().get_all(name).filter_map(|line| line.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 /// A table of agent state. One outside of it looks the same as one that does not exist.
@@ -217,15 +221,18 @@ pub async fn shape_route(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let caller = Caller::of(&request);
-    keep_read_headers(request.headers_mut());
+    let live = request.query_string().split('&').any(|parameter| parameter == "live=true");
+    keep_read_headers(request.headers_mut(), live);
     let mut response = next.call(request).await?;
     caller.finish(&mut response, cors::SHAPE_METHODS);
     Ok(response)
 }
 
-/// Replaces the map, because a map that is only emptied keeps its memory.
-fn keep_read_headers(headers: &mut HeaderMap) {
-    let read = [header::IF_NONE_MATCH, header::ACCESS_CONTROL_REQUEST_HEADERS];
+/// Replaces the map, because a map that is only emptied keeps its memory. Which encodings are accepted is read only where a
+/// body may come from elsewhere as it is, and that of a live answer may not.
+fn keep_read_headers(headers: &mut HeaderMap, live: bool) {
+    let read = [header::IF_NONE_MATCH, header::ACCESS_CONTROL_REQUEST_HEADERS, header::ACCEPT_ENCODING];
+    let read = if live { &read[..2] } else { &read };
     let kept: Vec<(HeaderName, HeaderValue)> =
         read.iter().flat_map(|name| headers.get_all(name).map(|value| (name.clone(), value.clone()))).collect();
     *headers = HeaderMap::with_capacity(0);

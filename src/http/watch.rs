@@ -38,14 +38,14 @@ impl Door {
         Self { registry, sessions: Sessions::default(), stream_lifetime, cache: engine.cache_policy() }
     }
 
-    /// Has a request registered; `table` is what it follows, `client` the name that the reader gives itself.
+    /// Has a request registered, and its session found; `table` is what it follows, `client` the name that the reader gives itself.
     ///
     /// # Errors
     /// The answer to a request that may not be answered.
     pub async fn enter(
         &self,
         request: &HttpRequest,
-        asked: &ShapeRequest,
+        asked: &mut ShapeRequest,
         table: &TableName,
         client: Option<String>,
     ) -> Result<Ticket, Answer> {
@@ -59,9 +59,10 @@ impl Door {
         };
         let name = client.map_or(Name::Peer(peer), |client| Name::Client(client.into()));
         let followed = Arc::new(Followed::of(asked, table.name.clone()));
+        asked.session = self.sessions.of(&table.name, asked);
         let asked = Asked {
             reader: Reader { principal: None, name, followed },
-            session: self.sessions.of(&table.name, asked),
+            session: asked.session.clone(),
             peer,
             position: Position { handle: asked.handle.clone(), offset: asked.offset },
             transport: Transport::of(asked.live),

@@ -36,6 +36,14 @@ impl Cast {
         }
     }
 
+    /// A text that nothing depends on: never wrong, and absent in any other form.
+    pub fn unjudged(&mut self, field: &str) -> Option<String> {
+        match self.query.take(field)? {
+            Given::Text(text) if !text.trim().is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
     /// A position in digits, which a body may have as a number.
     pub fn position(&mut self, field: &'static str) -> Option<String> {
         match self.query.take(field)? {

@@ -9,6 +9,8 @@ pub enum Health {
     Waiting,
     /// Serving and replicating.
     Active,
+    /// An upstream service is to answer, and does not.
+    Unreachable,
 }
 
 impl Health {
@@ -18,6 +20,7 @@ impl Health {
             Self::Starting => "starting",
             Self::Waiting => "waiting",
             Self::Active => "active",
+            Self::Unreachable => "unreachable",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The Electric shape protocol as plain types, without I/O: used by the HTTP edge and the engine alike.
+//! The Electric shape protocol as plain types, without I/O: used by the HTTP edge, the engine and the proxy alike.
 
 mod cast;
 pub mod control;
@@ -10,6 +10,7 @@ mod invalid;
 mod lsn;
 mod offset;
 mod post;
+mod print;
 mod query;
 mod request;
 mod response;
@@ -22,6 +23,7 @@ pub use invalid::{Invalid, Reason};
 pub use lsn::{InvalidLsn, Lsn};
 pub use offset::{Offset, Requested};
 pub use post::{BadBody, MAX_BODY_BYTES, PostBody};
+pub use print::encode_text;
 pub use query::{Given, Malformed, Query};
 pub use request::{Deletion, Live, LogMode, MissingOffset, Replica, ShapeRequest};
 pub use response::{Admission, Answer, Body, BrokenStream, CachePolicy, DEFAULT_CACHE_CONTROL, LogHead, Pieces};

@@ -3,6 +3,8 @@
 //! Checks run in the protocol's order (2.2). What needs the catalogue stays text here: `table`,
 //! `columns`, `queryable_columns` and `where` are resolved by whoever answers the request.
 
+use std::sync::Arc;
+
 use super::cast::{Cast, INVALID, numbered};
 use super::{Handle, Invalid, PostBody, Query, Requested, Subset};
 
@@ -37,8 +39,16 @@ pub struct ShapeRequest {
     pub compaction: bool,
     /// Part of the shape's rows instead of its log.
     pub subset: Option<Subset>,
+    /// What clients add to get round a cache that answers with something old. Means nothing to a shape.
+    pub cache_buster: Option<String>,
+    /// The handle that a client knows to have ended; means as little.
+    pub expired_handle: Option<String>,
+    /// The session that the request is confined to, if it is to one.
+    pub session: Option<Arc<str>>,
     /// Entity tags of `If-None-Match`, without quotes.
     pub if_none_match: Vec<String>,
+    /// The header `Accept-Encoding` of a request that is not live: only a proxied body may be compressed.
+    pub accept_encoding: Option<String>,
 }
 
 /// Whether a reader waits at the end of the log, and how it is told.
@@ -169,6 +179,8 @@ struct Fields {
     replica: Replica,
     log: LogMode,
     compaction: bool,
+    cache_buster: Option<String>,
+    expired_handle: Option<String>,
     subset: bool,
 }
 
@@ -191,6 +203,8 @@ impl Fields {
             replica: cast.one_of("replica", [("default", Replica::Default), ("full", Replica::Full)]),
             log: cast.one_of("log", [("full", LogMode::Full), ("changes_only", LogMode::ChangesOnly)]),
             compaction: cast.boolean("experimental_compaction", "experimental_compaction"),
+            cache_buster: cast.unjudged("cache-buster"),
+            expired_handle: cast.unjudged("expired_handle"),
             subset,
         };
 
@@ -225,7 +239,11 @@ impl Fields {
             log: self.log,
             compaction: self.compaction,
             subset: None,
+            cache_buster: self.cache_buster,
+            expired_handle: self.expired_handle,
+            session: None,
             if_none_match: Vec::new(),
+            accept_encoding: None,
         })
     }
 

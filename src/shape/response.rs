@@ -132,6 +132,14 @@ impl Answer {
         Self::error(403, json!({"code": "blocked", "message": message}).to_string())
     }
 
+    /// 502: whoever was to answer for us gave nothing that could be passed on. The same request may work after
+    /// `retry_after` (whole seconds, at least one).
+    pub fn bad_gateway(message: &str, retry_after: Duration) -> Self {
+        let mut answer = Self::error(502, json!({"message": message}).to_string());
+        answer.headers.push(("retry-after", whole_seconds(retry_after)));
+        answer
+    }
+
     /// 500: ours to mend. The message must hold nothing that a stranger may not read.
     pub fn server_error(message: &str) -> Self {
         Self::error(500, json!({"message": message}).to_string())
@@ -218,7 +226,7 @@ impl Answer {
 
     fn retry_later(body: String, retry_after: Duration, known_error: bool) -> Self {
         let mut answer = Self::error(503, body);
-        answer.headers.push(("retry-after", retry_after.as_secs().max(1).to_string()));
+        answer.headers.push(("retry-after", whole_seconds(retry_after)));
         if known_error {
             answer.headers.push(("electric-internal-known-error", "true".to_owned()));
         }
@@ -230,6 +238,11 @@ impl Answer {
         let headers = vec![("cache-control", DEFAULT_CACHE_CONTROL.to_owned())];
         Self { status, headers, body: Body::Full(Bytes::from_static(body.as_bytes())) }
     }
+}
+
+/// The value of `retry-after`.
+fn whole_seconds(retry_after: Duration) -> String {
+    retry_after.as_secs().max(1).to_string()
 }
 
 /// The durations that go into `cache-control` and `electric-cursor`.

@@ -85,13 +85,16 @@ async fn a_handler_keeps_only_the_headers_it_reads() {
     let request = TestRequest::get()
         .insert_header((header::COOKIE, "a=b"))
         .insert_header((header::USER_AGENT, "curl"))
+        .insert_header((header::ACCEPT_ENCODING, "gzip"))
         .append_header((header::IF_NONE_MATCH, "\"x\""))
         .append_header((header::IF_NONE_MATCH, "\"y\""))
         .to_request();
     let response = call_service(&app, request).await;
     assert_eq!(response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN), None, "no origins are permitted");
     let kept = read_body(response).await;
-    assert_eq!(kept, r#"if-none-match="\"x\"" if-none-match="\"y\"""#);
+    assert_eq!(kept, r#"accept-encoding="gzip" if-none-match="\"x\"" if-none-match="\"y\"""#);
+    let live = TestRequest::with_uri("/?offset=0_0&live=true").insert_header((header::ACCEPT_ENCODING, "gzip"));
+    assert_eq!(read_body(call_service(&app, live.to_request()).await).await, "", "a request that is held keeps less");
 }
 
 /// What becomes of a body that comes in these pieces, and how many of them were read.

@@ -22,7 +22,11 @@ fn plain(table: &str) -> ShapeRequest {
         log: LogMode::Full,
         compaction: false,
         subset: None,
+        cache_buster: None,
+        expired_handle: None,
+        session: None,
         if_none_match: Vec::new(),
+        accept_encoding: None,
     }
 }
 
@@ -40,7 +44,11 @@ fn a_request_is_read_field_by_field() {
         ("table=t&offset=-1", plain("t")),
         ("table=%22My+Table%22&offset=-1_0", plain("\"My Table\"")),
         ("table=u&table=t&offset=-1", plain("t")),
-        ("table=t&offset=-1&unrelated=foo&cache-buster=1&expired_handle=x&secret=s", plain("t")),
+        ("table=t&offset=-1&unrelated=foo&secret=s&cache-buster=&cache-buster[]=1&expired_handle=+", plain("t")),
+        (
+            "table=t&offset=-1&cache-buster=1&expired_handle=x",
+            ShapeRequest { cache_buster: Some("1".to_owned()), expired_handle: Some("x".to_owned()), ..plain("t") },
+        ),
         (
             "table=t&offset=-1&handle=&columns=&queryable_columns=+&where=%20&params=&replica=&log=&live_sse=false",
             plain("t"),

@@ -1,0 +1,109 @@
+//! A live answer as server-sent events, fed by one long-poll upstream after the other.
+//!
+//! The polls are shared: a reader who streams and one who polls wait for the same request. What a poll brings is sent as it
+//! comes; that nothing has changed is not sent at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Proxy;
+use super::ask::LiveAsk;
+use super::live::{Outcome, Share};
+use crate::shape::{Answer, Body, BrokenStream, Offset, Requested, ShapeRequest};
+
+const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+/// What a refusal may take to be given as one; later, the stream has begun.
+const REFUSAL_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The stream of what comes after an offset.
+pub async fn answer(proxy: &Proxy, request: &ShapeRequest, after: Offset) -> Answer {
+    let mut events = Events::begin(proxy.clone(), request.clone());
+    let first = tokio::select! {
+        biased;
+        first = timeout(REFUSAL_PATIENCE, events.wait()) => first.ok(),
+        () = proxy.shared.end_readers.cancelled() => None,
+    };
+    let first = match first.as_deref() {
+        Some(Outcome::News(news)) => Some(news),
+        Some(refused) => return refused.refusal().unwrap_or_else(|| super::Failure::Stopped.answer()),
+        None => None,
+    };
+    // Clients take the head's offset over before the first event: a stream that breaks off then must not have moved them.
+    let handle = first.map(|news| &news.handle).or(request.handle.as_ref());
+    let Some(handle) = handle else { return super::Failure::Stopped.answer() };
+    let up_to_date = first.is_none_or(|news| news.no_change);
+    let head = proxy.head(request, handle, after, super::Reached { up_to_date, no_change: false });
+    head.answer(Body::Stream(Box::pin(stream::unfold(events, Events::next))))
+}
+
+/// One reader: where it is, its share of a live request, and two times.
+struct Events {
+    proxy: Proxy,
+    /// As it would ask now.
+    request: ShapeRequest,
+    share: Option<Share>,
+    /// What came before the stream began.
+    come: Option<Arc<Outcome>>,
+    until: Instant,
+    /// When something was sent last.
+    spoke: Instant,
+}
+
+impl Events {
+    fn begin(proxy: Proxy, request: ShapeRequest) -> Self {
+        let now = Instant::now();
+        let until = now + proxy.shared.rules.cache.sse_timeout;
+        Self { proxy, request, share: None, come: None, until, spoke: now }
+    }
+
+    /// What comes next from upstream. May be dropped and asked again: nothing is lost.
+    async fn wait(&mut self) -> Arc<Outcome> {
+        if let Some(come) = &self.come {
+            return Arc::clone(come);
+        }
+        if self.share.is_none() {
+            self.share = self.proxy.join(LiveAsk::of(&self.request)).await.ok();
+        }
+        let outcome = match &mut self.share {
+            Some(share) => share.outcome().await,
+            None => Arc::new(Outcome::Failed(super::Failure::Stopped)),
+        };
+        self.share = None;
+        self.come = Some(Arc::clone(&outcome));
+        outcome
+    }
+
+    /// The next piece of the body, and what comes after it.
+    ///
+    /// The branches, by priority: what has come; the server's stop; the end of the stream's time; a sign of life.
+    async fn next(mut self) -> Option<(Result<Bytes, BrokenStream>, Self)> {
+        loop {
+            let stop = self.proxy.shared.end_readers.clone();
+            let (until, quiet_until) = (self.until, self.spoke + self.proxy.shared.rules.sse_keep_alive);
+            let outcome = tokio::select! {
+                biased;
+                outcome = self.wait() => outcome,
+                () = stop.cancelled() => return None,
+                () = sleep_until(until) => return None,
+                () = sleep_until(quiet_until) => {
+                    self.spoke = Instant::now();
+                    return Some((Ok(KEEP_ALIVE), self));
+                }
+            };
+            // A shape that has ended, or an upstream that fails, ends the stream: its reader asks again, and is told why.
+            let Outcome::News(news) = &*outcome else { return None };
+            self.come = None;
+            self.request.offset = Requested::After(news.end);
+            self.request.handle = Some(news.handle.clone());
+            self.request.cursor = news.cursor;
+            if !news.no_change {
+                self.spoke = Instant::now();
+                return Some((Ok(news.events()), self));
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Live requests to the upstream, each for all readers who wait for the same.
+//!
+//! ```text
+//! reader ─┐                                      ┌─► poll: the body as it came
+//! reader ─┼─► entry (definition, handle, offset) ┼─► poll
+//! reader ─┘     └── one long-poll upstream       └─► stream: the same messages as events
+//! ```
+//!
+//! A reader holds the receiving end of a channel, and leaves by dropping it. When nobody holds one, the request is dropped, and
+//! with it its connection; where readers come back within a moment, after that moment.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::answer::Head;
+use super::ask::{Ask, LiveAsk};
+use super::failure::Failure;
+use super::frame;
+use super::upstream::{Incoming, Upstream};
+use crate::shape::{Answer, Body, Handle, Lsn, Offset, Requested};
+
+/// A live answer is read whole before anybody gets it: it may be no larger than this. Chunks are closed at 10 MB; a single
+/// row can make one longer.
+const MAX_BODY_BYTES: usize = 256 << 20;
+
+/// What a live request came to; the same for all who waited.
+#[derive(Debug)]
+pub enum Outcome {
+    News(News),
+    /// 400, 409, 429 or 503, which readers know what to do with.
+    Refused(Head, Bytes),
+    Failed(Failure),
+}
+
+/// An answer of the log.
+#[derive(Debug)]
+pub struct News {
+    /// 200, or 204 where a service answers so when nothing has changed.
+    pub status: u16,
+    pub handle: Handle,
+    /// Where readers go on.
+    pub end: Offset,
+    /// What to send as `cursor` next.
+    pub cursor: Option<u64>,
+    pub cache_control: Option<String>,
+    pub up_to_date: bool,
+    /// The hold was over, and nothing had changed.
+    pub no_change: bool,
+    pub body: Bytes,
+    messages: Vec<Bytes>,
+    /// What the last message of a stream says instead of its own position.
+    seen: Option<Lsn>,
+    events: OnceLock<Bytes>,
+}
+
+impl News {
+    /// The messages as events, made once for all who stream.
+    pub fn events(&self) -> Bytes {
+        self.events.get_or_init(|| frame::events(&self.messages, self.seen)).clone()
+    }
+}
+
+impl Outcome {
+    /// The answer to a reader who cannot have news; `None` if there are news.
+    pub fn refusal(&self) -> Option<Answer> {
+        match self {
+            Self::News(_) => None,
+            Self::Refused(head, body) => {
+                let (status, headers) = (head.status, head.headers.clone());
+                Some(Answer { status, headers, body: Body::Full(body.clone()) })
+            }
+            Self::Failed(failure) => Some(failure.answer()),
+        }
+    }
+}
+
+/// A reader's share of a live request.
+pub struct Share(watch::Receiver<Option<Arc<Outcome>>>);
+
+impl Share {
+    /// What the request comes to. May be dropped and asked again.
+    pub async fn outcome(&mut self) -> Arc<Outcome> {
+        let come = self.0.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        come.unwrap_or_else(|| Arc::new(Outcome::Failed(Failure::Stopped)))
+    }
+}
+
+/// All live requests that are held.
+#[derive(Clone, Default)]
+pub struct LiveRequests(Rc<RefCell<HashMap<String, Rc<Entry>>>>);
+
+struct Entry {
+    outcome: watch::Sender<Option<Arc<Outcome>>>,
+    /// Readers so far.
+    joined: Cell<u64>,
+    lingers: Cell<bool>,
+}
+
+impl LiveRequests {
+    /// A share of the request that waits for this; the first one begins it.
+    pub fn join(&self, live: LiveAsk, upstream: &Rc<Upstream>, linger: Duration) -> Share {
+        let known = self.0.borrow().get(&live.key).map(Rc::clone);
+        let entry = known.unwrap_or_else(|| {
+            let entry =
+                Rc::new(Entry { outcome: watch::channel(None).0, joined: Cell::new(0), lingers: Cell::new(false) });
+            self.0.borrow_mut().insert(live.key.clone(), Rc::clone(&entry));
+            let open = Open { requests: self.clone(), key: live.key, entry: Rc::clone(&entry) };
+            actix_rt::spawn(hold(open, live.ask, Rc::clone(upstream), linger));
+            entry
+        });
+        entry.joined.set(entry.joined.get() + 1);
+        entry.lingers.set(entry.lingers.get() || live.lingers);
+        // The task begins later: it always finds the first reader.
+        Share(entry.outcome.subscribe())
+    }
+}
+
+/// An entry that can be found, until this is dropped, whatever ends its task.
+struct Open {
+    requests: LiveRequests,
+    key: String,
+    entry: Rc<Entry>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.requests.0.borrow_mut().remove(&self.key);
+    }
+}
+
+/// Holds one request until it is answered, or nobody waits for it any more.
+async fn hold(open: Open, ask: Ask, upstream: Rc<Upstream>, linger: Duration) {
+    let entry = Rc::clone(&open.entry);
+    let outcome = tokio::select! {
+        biased;
+        outcome = outcome_of(&upstream, &ask) => outcome,
+        () = deserted(&entry, linger) => return,
+    };
+    // Nobody may join what is over.
+    drop(open);
+    entry.outcome.send_replace(Some(Arc::new(outcome)));
+}
+
+/// Completes when the last reader has gone, and for `linger` none has come.
+async fn deserted(entry: &Entry, linger: Duration) {
+    loop {
+        entry.outcome.closed().await;
+        if !entry.lingers.get() {
+            return;
+        }
+        let joined = entry.joined.get();
+        sleep(linger).await;
+        if entry.outcome.receiver_count() == 0 && entry.joined.get() == joined {
+            return;
+        }
+    }
+}
+
+async fn outcome_of(upstream: &Upstream, ask: &Ask) -> Outcome {
+    let mut incoming = match upstream.exchange(ask).await {
+        Ok(incoming) => incoming,
+        Err(failure) => return Outcome::Failed(failure),
+    };
+    match incoming.whole(MAX_BODY_BYTES).await {
+        Err(_) => Outcome::Failed(Failure::Wrong("its live answers break off")),
+        Ok(body) if incoming.head.status >= 400 => Outcome::Refused(incoming.head, body),
+        Ok(body) => news(&incoming, body).map_or_else(Outcome::Failed, Outcome::News),
+    }
+}
+
+fn news(incoming: &Incoming, body: Bytes) -> Result<News, Failure> {
+    let head = &incoming.head;
+    let messages = frame::messages(&body).ok_or(Failure::Wrong("its live answers are no JSON arrays"))?;
+    let end = match head.get("electric-offset").and_then(Requested::parse) {
+        Some(Requested::After(end)) => end,
+        _ => return Err(Failure::Wrong("its live answers have no offset")),
+    };
+    // Whoever follows events goes on from `<position>_0`. One past the transaction, none of its changes comes twice; but
+    // only our own engine takes such a position.
+    let whole = end.tx > 0 && end != (Offset { op: u64::MAX, ..end });
+    let seen = (incoming.is_plue_sync && whole).then(|| Lsn(end.tx.saturating_add(1)));
+    // Services before Electric 1.4.8 do not say so in a header.
+    let nothing_new = messages.iter().all(|message| frame::is_up_to_date(message));
+    Ok(News {
+        status: head.status,
+        handle: Handle::from(head.get("electric-handle").unwrap_or_default()),
+        end,
+        cursor: head.get("electric-cursor").and_then(|cursor| cursor.parse().ok()),
+        cache_control: head.get("cache-control").map(str::to_owned),
+        up_to_date: head.get("electric-up-to-date").is_some(),
+        no_change: nothing_new || head.get("electric-has-data") == Some("false"),
+        body,
+        messages,
+        seen,
+        events: OnceLock::new(),
+    })
+}
