@@ -11,6 +11,7 @@
 
 mod admission;
 mod answer;
+mod body;
 pub mod casing;
 mod catalog;
 mod collector;
