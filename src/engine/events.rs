@@ -1,18 +1,19 @@
 //! A live answer as server-sent events: one message an event, until the time is up or the shape ends.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::time::{Instant, sleep_until};
-use tracing::warn;
 
-use super::log::{Framing, Read, body};
-use super::read::{Position, blocking, head};
+use super::body::{RangeBody, take_piece};
+use super::log::{Framing, Read};
+use super::read::{Position, end_if_damaged, head};
 use super::shape::Shape;
 use super::state::State;
 use super::usage::Waiting;
-use crate::shape::{Answer, Body, BrokenStream, Lsn, Offset, ShapeRequest};
+use crate::shape::{Answer, Body, BrokenStream, Offset, ShapeRequest};
 
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
@@ -33,18 +34,25 @@ pub fn answer(state: &Arc<State>, request: &ShapeRequest, shape: Arc<Shape>, aft
         state: Arc::clone(state),
         shape: Arc::clone(&shape),
         after,
+        ready: Bytes::new(),
+        large: None,
         until: now + state.cache.sse_timeout,
         spoke: now,
     };
     head.answer(Body::Stream(Box::pin(stream::unfold(events, |events| events.next()))))
 }
 
-/// One reader: a cursor, and two times.
+/// One reader: a cursor, what is being sent, and two times.
 struct Events {
     state: Arc<State>,
     shape: Arc<Shape>,
     _waiting: Waiting,
+    /// Entries up to this one have been sent, or are being sent.
     after: Offset,
+    /// What has been made and not been sent: bytes that others share, or a step of `large`.
+    ready: Bytes,
+    /// More than is made at once.
+    large: Option<RangeBody>,
     until: Instant,
     /// When something was sent last.
     spoke: Instant,
@@ -55,13 +63,16 @@ impl Events {
     async fn next(mut self) -> Option<(Result<Bytes, BrokenStream>, Self)> {
         loop {
             let changed = self.shape.log.changed();
-            match self.available().await {
-                Available::Bytes(bytes, end) => {
-                    (self.after, self.spoke) = (end, Instant::now());
-                    return Some((Ok(bytes), self));
-                }
-                Available::Ended => return None,
-                Available::Nothing => {}
+            if let Err(error) = self.get_ready().await {
+                end_if_damaged(&self.state, &self.shape, &error).await;
+                return Some((Err(BrokenStream), self));
+            }
+            if let Some(piece) = take_piece(&mut self.ready) {
+                self.spoke = Instant::now();
+                return Some((Ok(piece), self));
+            }
+            if matches!(self.shape.log.read_after(self.after), Read::Ended) {
+                return None;
             }
             let quiet_until = self.spoke + self.state.sse_keep_alive;
             tokio::select! {
@@ -77,38 +88,32 @@ impl Events {
         }
     }
 
-    async fn available(&self) -> Available {
-        if let Some((bytes, end)) = self.shape.log.live_body(self.after, Framing::Events) {
-            return Available::Bytes(bytes, end);
+    /// Has something ready, if there is something.
+    async fn get_ready(&mut self) -> io::Result<()> {
+        if !self.ready.is_empty() {
+            return Ok(());
         }
-        let seen = |end: Offset, at_end: bool| at_end.then_some(Lsn(end.tx + 1));
-        match self.shape.log.read_after(self.after) {
-            Read::Nothing | Read::Ahead | Read::Ending => Available::Nothing,
-            Read::Ended => Available::Ended,
-            Read::Memory { entries, end, at_end } => {
-                Available::Bytes(body(&entries, Framing::Events, seen(end, at_end)), end)
+        if self.large.is_none() {
+            self.begin();
+        }
+        if let Some(large) = &mut self.large {
+            match large.next().await? {
+                Some(step) => self.ready = step,
+                None => self.large = None,
             }
-            Read::Mixed { place, entries, end, at_end } => {
-                let path = self.state.files.log(&self.shape.handle);
-                let read = blocking(move || {
-                    let mut all = place.read(&path)?;
-                    all.extend(entries);
-                    Ok(body(&all, Framing::Events, seen(end, at_end)))
-                });
-                match read.await {
-                    Ok(bytes) => Available::Bytes(bytes, end),
-                    Err(error) => {
-                        warn!(shape.handle = %self.shape.handle, %error, "the log of a shape cannot be read");
-                        Available::Ended
-                    }
-                }
-            }
+        }
+        Ok(())
+    }
+
+    /// Begins with what the log has after the last batch.
+    fn begin(&mut self) {
+        if let Some((bytes, end)) = self.shape.log.live_body(self.after, Framing::Events) {
+            (self.ready, self.after) = (bytes, end);
+        } else if let Read::Entries { end, at_end } = self.shape.log.read_after(self.after) {
+            let position = at_end.then(|| Framing::Events.end_position(end));
+            let range = (self.after, end);
+            self.large = Some(RangeBody::new(&self.state, &self.shape, range, Framing::Events, position));
+            self.after = end;
         }
     }
-}
-
-enum Available {
-    Bytes(Bytes, Offset),
-    Nothing,
-    Ended,
 }

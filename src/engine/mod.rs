@@ -10,6 +10,7 @@
 //! ```
 
 mod answer;
+mod body;
 pub mod casing;
 mod catalog;
 mod collector;

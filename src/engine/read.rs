@@ -1,26 +1,25 @@
 //! Reads a shape for a request: a chunk of its snapshot, what its log has after an offset, or what comes next.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::answer::no_snapshot;
+use super::body::{FileBody, RangeBody, in_pieces};
 use super::events;
-use super::log::{Framing, Read, body};
+use super::log::{Framing, Read};
 use super::schema::schema_header;
 use super::shape::Shape;
 use super::snapshot::{Chunk, Failure};
 use super::state::State;
 use super::usage::Waiting;
 use crate::shape::control::up_to_date;
-use crate::shape::{Answer, Body, Invalid, Live, LogHead, Lsn, Offset, Requested, ShapeRequest};
+use crate::shape::{Answer, Body, BrokenStream, Invalid, Live, LogHead, Lsn, Offset, Requested, ShapeRequest};
 
 /// How often an offset past the log's end is compared with the stream's progress.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -91,30 +90,49 @@ async fn now(state: &Arc<State>, request: &ShapeRequest, shape: &Arc<Shape>) -> 
 }
 
 /// One chunk of the snapshot.
-async fn chunk(state: &State, request: &ShapeRequest, shape: &Arc<Shape>, at: Offset, start: u64, end: u64) -> Answer {
+async fn chunk(
+    state: &Arc<State>,
+    request: &ShapeRequest,
+    shape: &Arc<Shape>,
+    at: Offset,
+    start: u64,
+    end: u64,
+) -> Answer {
     let schema = schema(request, shape);
     let head = head(state, request, shape, &schema, Position { end: at, up_to_date: false, no_change: false });
     if let Some(answer) = head.not_modified() {
         return answer;
     }
-    let path = state.files.snapshot(&shape.handle);
-    match blocking(move || read_chunk(path, start, end)).await {
-        Ok(body) => head.answer(Body::Full(body)),
+    match chunk_body(state, shape, start, end).await {
+        Ok(body) => head.answer(body),
         Err(error) => unreadable(state, shape, &error).await,
     }
 }
 
-fn read_chunk(path: PathBuf, start: u64, end: u64) -> io::Result<Bytes> {
-    let length = (end - start) as usize;
-    let mut body = vec![0; length + 2];
-    File::open(path)?.read_exact_at(&mut body[1..=length], start)?;
-    body[0] = b'[';
-    body[length + 1] = b']';
-    Ok(body.into())
+/// The messages of a chunk as a list. An error is known before the head is sent if the chunk's beginning shows it.
+async fn chunk_body(state: &Arc<State>, shape: &Arc<Shape>, start: u64, end: u64) -> io::Result<Body> {
+    let (open, close) = (Bytes::from_static(b"["), Bytes::from_static(b"]"));
+    let (first, file) = FileBody::open(state.files.snapshot(&shape.handle), start..end, close.clone()).await?;
+    if first.len() as u64 == end - start {
+        return Ok(Body::Full([open, first, close].concat().into()));
+    }
+    let (state, shape) = (Arc::clone(state), Arc::clone(shape));
+    let rest = stream::unfold((state, shape, file), |(state, shape, mut file)| async {
+        let step = match file.next().await {
+            Ok(step) => Ok(step?),
+            Err(error) => {
+                end_if_damaged(&state, &shape, &error).await;
+                Err(BrokenStream)
+            }
+        };
+        Some((step, (state, shape, file)))
+    });
+    let pieces = in_pieces(stream::iter([Ok(open), Ok(first)]).chain(rest));
+    Ok(Body::Pieces { length: end - start + 2, pieces })
 }
 
 /// What the log has after an offset; a long-poll waits for it.
-async fn log(state: &State, request: &ShapeRequest, shape: &Arc<Shape>, after: Offset) -> Answer {
+async fn log(state: &Arc<State>, request: &ShapeRequest, shape: &Arc<Shape>, after: Offset) -> Answer {
     let deadline = Instant::now() + state.cache.long_poll_timeout;
     let _waiting = (request.live == Live::Poll).then(|| Waiting::on(shape));
     let mut first = true;
@@ -147,7 +165,7 @@ async fn log(state: &State, request: &ShapeRequest, shape: &Arc<Shape>, after: O
 
 /// The answer that can be given at once; `None` where a long-poll has to wait.
 async fn log_now(
-    state: &State,
+    state: &Arc<State>,
     request: &ShapeRequest,
     shape: &Arc<Shape>,
     after: Offset,
@@ -155,52 +173,41 @@ async fn log_now(
     first: bool,
 ) -> Option<Answer> {
     let live = request.live == Live::Poll;
-    let answer_with = |end: Offset, up_to_date: bool, body: &dyn Fn() -> Body| {
-        let schema = schema(request, shape);
-        let head = head(state, request, shape, &schema, Position { end, up_to_date, no_change: false });
-        // A reader that has waited gets what it waited for.
-        let known = if first { head.not_modified() } else { None };
-        known.unwrap_or_else(|| head.answer(body()))
+    let schema = schema(request, shape);
+    let head_at = |end: Offset, up_to_date: bool| {
+        head(state, request, shape, &schema, Position { end, up_to_date, no_change: false })
     };
+    // A reader that has waited gets what it waited for.
+    let known = |head: LogHead<'_>| if first { head.not_modified() } else { None };
     // A move that is being read concerns this shape too: nothing after it has begun may be called complete.
     let held = shape.held.limit_of_reads(Lsn(u64::MAX));
     if live
         && held == Lsn(u64::MAX)
         && let Some((bytes, end)) = shape.log.live_body(after, Framing::Json)
     {
-        return Some(answer_with(end, true, &|| Body::Full(bytes.clone())));
+        let head = head_at(end, true);
+        return Some(known(head).unwrap_or_else(|| head.answer(Body::Full(bytes))));
     }
-    let seen = |end: Offset, at_end: bool| {
-        let position = if live { Lsn(end.tx) } else { Lsn(end.tx).max(processed) };
-        at_end.then(|| shape.held.limit_of_reads(position.min(held)))
-    };
     match shape.log.read_after(after) {
         Read::Ended => Some(ended(state, shape)),
         Read::Ending => None,
         Read::Nothing | Read::Ahead => {
-            let end = resting(shape, after);
-            let schema = schema(request, shape);
-            let head = head(state, request, shape, &schema, Position { end, up_to_date: true, no_change: false });
-            match first.then(|| head.not_modified()).flatten() {
-                Some(answer) => Some(answer),
+            let head = head_at(resting(shape, after), true);
+            match known(head) {
                 None if live => None,
-                None => Some(head.answer(Body::Full(alone(processed)))),
+                known => Some(known.unwrap_or_else(|| head.answer(Body::Full(alone(processed))))),
             }
         }
-        Read::Memory { entries, end, at_end } => {
-            let bytes = body(&entries, Framing::Json, seen(end, at_end));
-            Some(answer_with(end, at_end, &|| Body::Full(bytes.clone())))
-        }
-        Read::Mixed { place, entries, end, at_end } => {
-            let path = state.files.log(&shape.handle);
-            let position = seen(end, at_end);
-            let read = blocking(move || {
-                let mut all = place.read(&path)?;
-                all.extend(entries);
-                Ok(body(&all, Framing::Json, position))
-            });
-            Some(match read.await {
-                Ok(bytes) => answer_with(end, at_end, &|| Body::Full(bytes.clone())),
+        Read::Entries { end, at_end } => {
+            let head = head_at(end, at_end);
+            if let Some(answer) = known(head) {
+                return Some(answer);
+            }
+            let position = if live { Lsn(end.tx) } else { Lsn(end.tx).max(processed) };
+            let seen = at_end.then(|| shape.held.limit_of_reads(position.min(held)));
+            let body = RangeBody::new(state, shape, (after, end), Framing::Json, seen).into_body();
+            Some(match body.await {
+                Ok(body) => head.answer(body),
                 Err(error) => unreadable(state, shape, &error).await,
             })
         }
@@ -291,22 +298,27 @@ pub fn schema(request: &ShapeRequest, shape: &Shape) -> String {
     columns.map(|columns| schema_header(&table, &columns)).unwrap_or_else(|| "{}".to_owned())
 }
 
-/// Runs file access away from the thread that serves other requests.
-pub async fn blocking<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
-}
-
 /// A file of a shape cannot be read. What is missing or damaged ends the shape; another error may pass.
 async fn unreadable(state: &State, shape: &Arc<Shape>, error: &io::Error) -> Answer {
     if shape.log.has_ended() {
+        return ended(state, shape);
+    }
+    if end_if_damaged(state, shape, error).await {
         return Answer::must_refetch(None);
     }
-    warn!(shape.handle = %shape.handle, %error, "files of shape {} cannot be read", shape.handle);
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
-            state.collector.end(Arc::clone(shape)).await;
-            Answer::must_refetch(None)
-        }
-        _ => Answer::unavailable("The shape cannot be read just now. Please try again.", CATCHING_UP, false),
+    Answer::unavailable("The shape cannot be read just now. Please try again.", CATCHING_UP, false)
+}
+
+/// Ends a shape whose files are missing or damaged: whoever read on would find the same again. True if it has ended.
+pub async fn end_if_damaged(state: &State, shape: &Arc<Shape>, error: &io::Error) -> bool {
+    if shape.log.has_ended() {
+        return true;
     }
+    warn!(shape.handle = %shape.handle, %error, "files of shape {} cannot be read", shape.handle);
+    let is_damaged =
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData);
+    if is_damaged {
+        state.collector.end(Arc::clone(shape)).await;
+    }
+    is_damaged
 }

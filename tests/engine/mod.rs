@@ -15,6 +15,7 @@ mod promise;
 mod requests;
 mod rotation;
 mod snapshots;
+mod stalled;
 mod starts;
 mod subqueries;
 mod subsets;

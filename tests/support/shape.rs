@@ -185,7 +185,8 @@ impl Shape {
         Events { status, headers, body, read: BytesMut::new() }
     }
 
-    async fn open(&self, method: Method, more: &[(&str, &str)], headers: &[(&str, &str)]) -> awc::ClientResponse {
+    /// The same, with the body still to be read.
+    pub async fn open(&self, method: Method, more: &[(&str, &str)], headers: &[(&str, &str)]) -> awc::ClientResponse {
         let own = self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let query: Vec<_> = own.chain(more.iter().copied()).collect();
         let request = self.http.request(method, format!("{}/v1/shape", self.url));

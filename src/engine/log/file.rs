@@ -1,23 +1,18 @@
 //! A shape's log on disk: frames in offset order, each with its checksum, written behind the journal.
 //!
-//! A frame is `length u32, crc32 u32, tx u64, op u64, ends u8, message`, little endian; the length counts
-//! what follows the checksum, which covers the same bytes. A file is valid up to its first bad frame: what
-//! a crash cut off is in the journal.
+//! A file is valid up to its first bad frame: what a crash cut off is in the journal.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::BytesMut;
 
+use super::frames::{Frames, Messages, frame_len, write_frame};
 use super::{Ends, Entry};
 use crate::shape::Offset;
 
-/// Length and checksum.
-const FRAME_HEAD: usize = 8;
-/// Transaction, change and flag.
-const ENTRY_HEAD: usize = 17;
 /// A place to start reading is remembered this often.
 const MARK_EVERY: u64 = 64 << 10;
 
@@ -100,7 +95,7 @@ impl LogFile {
 /// Not synced: the journal has the same entries until the file is.
 pub fn append(path: &Path, end: End, entries: &[Entry]) -> io::Result<Appended> {
     let start = end.bytes;
-    let size = entries.iter().map(|entry| entry.json.len() + FRAME_HEAD + ENTRY_HEAD).sum();
+    let size = entries.iter().map(frame_len).sum();
     let mut out = BytesMut::with_capacity(size);
     let mut noted = LogFile { bytes: start, last: None, marks: vec![(Offset::SNAPSHOT_END, end.mark)] };
     for entry in entries {
@@ -111,49 +106,6 @@ pub fn append(path: &Path, end: End, entries: &[Entry]) -> io::Result<Appended> 
     file.write_all_at(&out, start)?;
     noted.marks.remove(0);
     Ok(Appended { bytes: noted.bytes, last: noted.last.unwrap_or(Offset::SNAPSHOT_END), marks: noted.marks })
-}
-
-fn write_frame(out: &mut BytesMut, entry: &Entry) {
-    let mut head = [0; ENTRY_HEAD];
-    head[..8].copy_from_slice(&entry.offset.tx.to_le_bytes());
-    head[8..16].copy_from_slice(&entry.offset.op.to_le_bytes());
-    head[16] = match entry.ends {
-        Ends::Nothing => 0,
-        Ends::Transaction => 1,
-        Ends::Batch => 2,
-    };
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&head);
-    crc.update(&entry.json);
-    out.put_u32_le((ENTRY_HEAD + entry.json.len()) as u32);
-    out.put_u32_le(crc.finalize());
-    out.put_slice(&head);
-    out.put_slice(&entry.json);
-}
-
-/// Takes the first frame off `bytes`, or `None` where it is cut short or its checksum is wrong.
-fn read_frame(bytes: &mut Bytes) -> Option<Entry> {
-    if bytes.len() < FRAME_HEAD + ENTRY_HEAD {
-        return None;
-    }
-    let mut head = &bytes[..FRAME_HEAD];
-    let (length, crc) = (head.get_u32_le() as usize, head.get_u32_le());
-    if length < ENTRY_HEAD || bytes.len() < FRAME_HEAD + length {
-        return None;
-    }
-    let body = bytes.slice(FRAME_HEAD..FRAME_HEAD + length);
-    if crc32fast::hash(&body) != crc {
-        return None;
-    }
-    bytes.advance(FRAME_HEAD + length);
-    let mut head = &body[..ENTRY_HEAD];
-    let offset = Offset { tx: head.get_u64_le(), op: head.get_u64_le() };
-    let ends = match head.get_u8() {
-        0 => Ends::Nothing,
-        1 => Ends::Transaction,
-        _ => Ends::Batch,
-    };
-    Some(Entry { offset, ends, json: body.slice(ENTRY_HEAD..) })
 }
 
 /// Reads a file from its start and cuts off what follows the last whole transaction.
@@ -167,10 +119,10 @@ pub fn scan(path: &Path) -> io::Result<(LogFile, Vec<(Offset, u64)>)> {
         Err(error) => return Err(error),
     };
     let length = file.metadata()?.len();
-    let mut window = Window { file: &file, position: 0, length, held: Bytes::new() };
+    let mut frames = Frames::new(&file, 0, length);
     let mut whole = (0, None, 0, 0);
-    while let Some(entry) = window.next()? {
-        log.note(entry.offset, window.position);
+    while let Some(entry) = frames.next()? {
+        log.note(entry.offset, frames.position());
         sizes.push((entry.offset, entry.len() as u64));
         if entry.ends != Ends::Nothing {
             whole = (log.bytes, log.last, log.marks.len(), sizes.len());
@@ -186,40 +138,9 @@ pub fn scan(path: &Path) -> io::Result<(LogFile, Vec<(Offset, u64)>)> {
     Ok((log, sizes))
 }
 
-/// Frames read through a buffer that grows only for a frame larger than it.
-struct Window<'a> {
-    file: &'a File,
-    /// After the last frame taken.
-    position: u64,
-    length: u64,
-    held: Bytes,
-}
-
-impl Window<'_> {
-    const BYTES: u64 = 1 << 20;
-
-    fn next(&mut self) -> io::Result<Option<Entry>> {
-        let mut want = Self::BYTES;
-        loop {
-            let before = self.held.len();
-            if let Some(entry) = read_frame(&mut self.held) {
-                self.position += (before - self.held.len()) as u64;
-                return Ok(Some(entry));
-            }
-            let left = self.length - self.position;
-            if before as u64 >= left {
-                return Ok(None);
-            }
-            let mut buffer = vec![0; want.max(before as u64 * 2).min(left) as usize];
-            self.file.read_exact_at(&mut buffer, self.position)?;
-            self.held = buffer.into();
-            want *= 2;
-        }
-    }
-}
-
 impl Place {
     /// How much of the file is read.
+    #[cfg(test)]
     pub fn bytes(&self) -> u64 {
         self.until - self.from
     }
@@ -229,12 +150,11 @@ impl Place {
     /// # Errors
     /// The file could not be read, or does not hold what was written to it.
     pub fn read(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        let mut buffer = vec![0; self.bytes() as usize];
-        File::open(path)?.read_exact_at(&mut buffer, self.from)?;
-        let mut bytes = Bytes::from(buffer);
+        let file = File::open(path)?;
+        let mut frames = Frames::new(&file, self.from, self.until);
         let mut entries = Vec::new();
-        while !bytes.is_empty() {
-            let entry = read_frame(&mut bytes).ok_or(io::ErrorKind::InvalidData)?;
+        while frames.position() < self.until {
+            let entry = frames.next()?.ok_or(io::ErrorKind::InvalidData)?;
             if entry.offset > self.upto {
                 break;
             }
@@ -243,5 +163,13 @@ impl Place {
             }
         }
         Ok(entries)
+    }
+
+    /// The messages of the entries, to be read in pieces; of the first, what follows `begun` bytes of its JSON.
+    ///
+    /// # Errors
+    /// The file could not be opened.
+    pub fn open(&self, path: &Path, begun: usize) -> io::Result<Messages> {
+        Ok(Messages::new(File::open(path)?, (self.from, self.until), (self.after, self.upto), begun))
     }
 }

@@ -10,7 +10,9 @@
 //! never changes, so the same offset always ends at the same place.
 
 mod file;
+mod frames;
 mod journal;
+mod layout;
 #[cfg(test)]
 mod tests;
 
@@ -19,16 +21,21 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-use crate::shape::control::up_to_date;
-use crate::shape::{Lsn, Offset};
+use crate::shape::Offset;
 
 pub use file::{LogFile, Place, scan};
+pub use frames::{Messages, Piece};
 pub use journal::{Journal, Reference, replay};
+pub use layout::{Framing, Layout, body};
+
+/// Live answers of up to this size are made once for all who wait. Of larger ones a reader that stalls would keep too much,
+/// so each reader has its own made, piece by piece.
+const SHARED_BYTES: usize = 1 << 20;
 
 /// One change as readers see it.
 #[derive(Debug, Clone)]
@@ -55,33 +62,24 @@ impl Ends {
     pub fn transaction(last: bool) -> Self {
         if last { Self::Transaction } else { Self::Nothing }
     }
+
+    /// What closes the message after [`Entry::json`].
+    pub fn closing(self) -> &'static [u8] {
+        if self == Self::Transaction { b",\"last\":true}}" } else { b"}}" }
+    }
 }
 
 impl Entry {
-    /// What closes the message after [`Entry::json`].
-    fn end(&self) -> &'static [u8] {
-        if self.ends == Ends::Transaction { b",\"last\":true}}" } else { b"}}" }
-    }
-
     /// Bytes of the whole message.
     pub fn len(&self) -> usize {
-        self.json.len() + self.end().len()
+        self.json.len() + self.ends.closing().len()
     }
 
     /// Appends the whole message.
     pub fn write(&self, out: &mut impl BufMut) {
         out.put_slice(&self.json);
-        out.put_slice(self.end());
+        out.put_slice(self.ends.closing());
     }
-}
-
-/// How messages are laid out in a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// One JSON array.
-    Json,
-    /// Server-sent events, one a message.
-    Events,
 }
 
 /// The log of one shape.
@@ -132,13 +130,22 @@ pub enum Read {
     Nothing,
     /// The offset is past the log's end.
     Ahead,
-    /// Entries, all in memory, up to `end`.
-    Memory { entries: Vec<Entry>, end: Offset, at_end: bool },
-    /// Entries of which the first are in the file.
-    Mixed { place: Place, entries: Vec<Entry>, end: Offset, at_end: bool },
+    /// Entries up to `end`, to be taken by [`Log::part`]; `at_end` if there are no more.
+    Entries { end: Offset, at_end: bool },
     /// Nothing more, and the end is near: it comes as a change.
     Ending,
     /// The shape is no more: its readers must fetch anew.
+    Ended,
+}
+
+/// The first entries of a range.
+#[derive(Debug)]
+pub enum Part {
+    /// In memory, as many as were asked for; never none.
+    Memory(Vec<Entry>),
+    /// In the file.
+    File(Place),
+    /// The shape is no more, and neither is its file.
     Ended,
 }
 
@@ -254,10 +261,19 @@ impl Log {
         self.state.lock().read_after(after)
     }
 
+    /// The first of the entries after `after` up to `end`, both as [`Log::read_after`] knows them. Those in memory are
+    /// at most `bytes`, or one that is larger.
+    ///
+    /// What is in memory when it is asked for the first time may be in the file the next time, never the other way
+    /// round: whoever takes a range part by part holds one part.
+    pub fn part(&self, after: Offset, end: Offset, bytes: usize) -> Part {
+        self.state.lock().part(after, end, bytes)
+    }
+
     /// The body of a live answer: all that follows `after`, in memory, at the log's end.
     ///
-    /// Built once for all who ask for the same range. `None` where [`Log::read_after`] would answer
-    /// anything but entries in memory that reach the end.
+    /// Built once for all who ask for the same range. `None` where there is nothing, more than is shared, or not all
+    /// in memory.
     pub fn live_body(&self, after: Offset, framing: Framing) -> Option<(Bytes, Offset)> {
         let mut state = self.state.lock();
         let slot = framing as usize;
@@ -267,8 +283,12 @@ impl Log {
         {
             return Some((built.body.clone(), built.end));
         }
-        let Read::Memory { entries, end, at_end: true } = state.read_after(after) else { return None };
-        let body = body(&entries, framing, Some(end_position(end, framing)));
+        let Read::Entries { end, at_end: true } = state.read_after(after) else { return None };
+        let Part::Memory(entries) = state.part(after, end, SHARED_BYTES) else { return None };
+        if entries.last().is_none_or(|last| last.offset != end) {
+            return None;
+        }
+        let body = body(&entries, framing, Some(framing.end_position(end)));
         state.built[slot] = Some(Built { after, end, body: body.clone() });
         Some((body, end))
     }
@@ -327,80 +347,24 @@ impl State {
         }
         let chunk = self.chunk_ends.partition_point(|end| *end <= after);
         let end = self.chunk_ends.get(chunk).copied().unwrap_or(self.last);
-        let at_end = end == self.last && self.phase == Phase::Open;
+        Read::Entries { end, at_end: end == self.last && self.phase == Phase::Open }
+    }
+
+    fn part(&self, after: Offset, end: Offset, bytes: usize) -> Part {
+        if self.phase == Phase::Ended {
+            return Part::Ended;
+        }
+        if after < self.tail_after && !self.tail_after.is_in_snapshot() {
+            // The tail may repeat what the file has: each entry is taken from the tail where it is there.
+            return Part::File(self.file.place(after, self.tail_after.min(end)));
+        }
         let first = self.tail.partition_point(|entry| entry.offset <= after);
-        let until = self.tail.partition_point(|entry| entry.offset <= end);
-        let entries = self.tail.range(first..until).cloned().collect();
-        if after >= self.tail_after || self.tail_after.is_in_snapshot() {
-            return Read::Memory { entries, end, at_end };
-        }
-        // The tail may repeat what the file has: each entry is taken from the tail where it is there.
-        let place = self.file.place(after, self.tail_after.min(end));
-        Read::Mixed { place, entries, end, at_end }
-    }
-}
-
-/// The position that the closing up-to-date message of a live answer names.
-///
-/// A client that follows events builds its next offset as `<position>_0`. One past the commit makes
-/// that come after every change of the transaction, so that none is sent twice, and before the next
-/// transaction: records of the write-ahead log are longer than a byte.
-fn end_position(end: Offset, framing: Framing) -> Lsn {
-    match framing {
-        Framing::Json => Lsn(end.tx),
-        Framing::Events => Lsn(end.tx + 1),
-    }
-}
-
-/// Lays out messages as a body, closed by an up-to-date message if `position` is given.
-pub fn body(entries: &[Entry], framing: Framing, position: Option<Lsn>) -> Bytes {
-    let size = entries.iter().map(|entry| entry.len() + 8).sum::<usize>() + 96;
-    let mut out = BytesMut::with_capacity(size);
-    let mut writer = BodyWriter::new(framing, &mut out);
-    for entry in entries {
-        writer.message(|out| entry.write(out));
-    }
-    writer.finish(position);
-    out.freeze()
-}
-
-/// Writes messages one by one in a framing.
-pub struct BodyWriter<'a> {
-    framing: Framing,
-    out: &'a mut BytesMut,
-    first: bool,
-}
-
-impl<'a> BodyWriter<'a> {
-    /// Starts a body at the end of `out`.
-    pub fn new(framing: Framing, out: &'a mut BytesMut) -> Self {
-        if framing == Framing::Json {
-            out.put_u8(b'[');
-        }
-        Self { framing, out, first: true }
-    }
-
-    /// Adds one message, written by `write`.
-    pub fn message(&mut self, write: impl FnOnce(&mut BytesMut)) {
-        match self.framing {
-            Framing::Json if !self.first => self.out.put_u8(b','),
-            Framing::Json => {}
-            Framing::Events => self.out.put_slice(b"data: "),
-        }
-        self.first = false;
-        write(self.out);
-        if self.framing == Framing::Events {
-            self.out.put_slice(b"\n\n");
-        }
-    }
-
-    /// Ends the body, with an up-to-date message if `position` is given.
-    pub fn finish(mut self, position: Option<Lsn>) {
-        if let Some(position) = position {
-            self.message(|out| out.put_slice(&up_to_date(position)));
-        }
-        if self.framing == Framing::Json {
-            self.out.put_u8(b']');
-        }
+        let mut taken = 0;
+        let fits = |entry: &&Entry| {
+            let is_first = taken == 0;
+            taken += entry.len();
+            entry.offset <= end && (is_first || taken <= bytes)
+        };
+        Part::Memory(self.tail.range(first..).take_while(fits).cloned().collect())
     }
 }

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::shape::Lsn;
 
 fn entry(tx: u64, op: u64, size: usize) -> Entry {
     let json = format!("{{\"key\":\"{tx}_{op}\",\"pad\":\"{}\"", "x".repeat(size));
@@ -21,24 +22,33 @@ fn ids(entries: &[Entry]) -> Vec<(Offset, bool, usize)> {
 fn read_all(log: &Log, path: &Path, mut after: Offset) -> (Vec<Entry>, Vec<Offset>) {
     let (mut all, mut ends) = (Vec::new(), Vec::new());
     loop {
-        let (found, end, at_end) = match log.read_after(after) {
-            Read::Memory { entries, end, at_end } => (entries, end, at_end),
-            Read::Mixed { place, entries, end, at_end } => {
-                let mut found = place.read(path).expect("the file is there");
-                found.extend(entries);
-                (found, end, at_end)
-            }
+        let (end, at_end) = match log.read_after(after) {
+            Read::Entries { end, at_end } => (end, at_end),
             Read::Nothing => return (all, ends),
             other => panic!("{other:?} after {after}"),
         };
-        assert_eq!(found.last().map(|entry| entry.offset), Some(end), "an answer ends with its last entry");
-        all.extend(found);
+        while after < end {
+            let found = match log.part(after, end, 1_000) {
+                Part::Memory(entries) => entries,
+                Part::File(place) => place.read(path).expect("the file is there"),
+                Part::Ended => panic!("ended after {after}"),
+            };
+            after = found.last().expect("never none").offset;
+            all.extend(found);
+        }
+        assert_eq!(after, end, "an answer ends with its last entry");
         ends.push(end);
-        after = end;
         if at_end {
             return (all, ends);
         }
     }
+}
+
+/// Everything after an offset that is in memory, up to the end of its chunk.
+fn in_memory(log: &Log, after: Offset) -> (Vec<Entry>, Offset, bool) {
+    let Read::Entries { end, at_end } = log.read_after(after) else { panic!("no entries after {after}") };
+    let Part::Memory(entries) = log.part(after, end, usize::MAX) else { panic!("not in memory") };
+    (entries, end, at_end)
 }
 
 fn every_offset() -> Vec<Offset> {
@@ -95,9 +105,9 @@ fn a_chunk_closes_with_the_entry_that_reaches_its_size() {
     let log = Log::new(1_000);
     let (first, second, third) = (entry(1, 0, 600), entry(2, 0, 700), entry(3, 0, 400));
     log.append([first, second, third]);
-    let Read::Memory { entries, end, at_end } = log.read_after(Offset::SNAPSHOT_END) else { panic!("in memory") };
+    let (entries, end, at_end) = in_memory(&log, Offset::SNAPSHOT_END);
     assert_eq!((entries.len(), end, at_end), (2, Offset { tx: 2, op: 0 }, false));
-    let Read::Memory { entries, at_end, .. } = log.read_after(end) else { panic!("in memory") };
+    let (entries, _, at_end) = in_memory(&log, end);
     assert_eq!((entries.len(), at_end), (1, true));
 }
 
@@ -107,7 +117,7 @@ fn what_a_replay_repeats_is_left_out() {
     log.append([entry(10, 0, 1), entry(10, 2, 1)]);
     let grown = log.append([entry(10, 0, 1), entry(10, 2, 1), entry(20, 0, 1)]);
     assert_eq!(grown, entry(20, 0, 1).len() as u64);
-    let Read::Memory { entries, .. } = log.read_after(Offset::SNAPSHOT_END) else { panic!("in memory") };
+    let (entries, ..) = in_memory(&log, Offset::SNAPSHOT_END);
     assert_eq!(entries.len(), 3);
 }
 
@@ -214,7 +224,7 @@ fn a_log_that_is_ending_is_never_up_to_date() {
     assert!(log.live_body(Offset::SNAPSHOT_END, Framing::Json).is_some());
     log.begin_end();
     assert!(log.live_body(Offset::SNAPSHOT_END, Framing::Json).is_none());
-    assert!(matches!(log.read_after(Offset::SNAPSHOT_END), Read::Memory { at_end: false, .. }));
+    assert!(matches!(log.read_after(Offset::SNAPSHOT_END), Read::Entries { at_end: false, .. }));
     assert!(matches!(log.read_after(Offset { tx: 10, op: 2 }), Read::Ending));
     log.end();
     assert!(matches!(log.read_after(Offset { tx: 10, op: 2 }), Read::Ended));

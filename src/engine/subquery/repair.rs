@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
 use super::tags::rows_end;
-use crate::engine::log::{Entry, Place, Read};
+use crate::engine::log::{Part, Read};
 use crate::engine::shape::{Files, Shape};
 use crate::engine::snapshot::{Chunk, Failure, Mark, Messages, failure};
 use crate::shape::{Offset, Replica};
@@ -220,17 +220,13 @@ fn read_files(files: &Files, shape: &Shape) -> io::Result<Readers> {
         number += 1;
     }
     let mut after = Offset::SNAPSHOT_END;
-    let read_place = |place: Place| place.read(&files.log(&shape.handle));
-    loop {
-        let (entries, end): (Vec<Entry>, Offset) = match shape.log.read_after(after) {
-            Read::Memory { entries, end, .. } => (entries, end),
-            Read::Mixed { place, entries, end, .. } => {
-                let mut all = read_place(place)?;
-                all.extend(entries);
-                (all, end)
-            }
-            Read::Nothing | Read::Ahead | Read::Ending | Read::Ended => return Ok(readers),
+    while let Read::Entries { end, .. } = shape.log.read_after(after) {
+        let entries = match shape.log.part(after, end, MOST_BYTES as usize) {
+            Part::Memory(entries) => entries,
+            Part::File(place) => place.read(&files.log(&shape.handle))?,
+            Part::Ended => break,
         };
+        let Some(last) = entries.last().map(|entry| entry.offset) else { break };
         for entry in entries {
             let mut json = BytesMut::with_capacity(entry.len());
             entry.write(&mut json);
@@ -238,8 +234,9 @@ fn read_files(files: &Files, shape: &Shape) -> io::Result<Readers> {
             readers.apply(serde_json::from_slice(&json)?);
         }
         within_bounds(bytes)?;
-        after = end;
+        after = last;
     }
+    Ok(readers)
 }
 
 fn within_bounds(bytes: u64) -> io::Result<()> {

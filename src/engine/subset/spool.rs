@@ -9,15 +9,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use futures_util::stream;
 use uuid::Uuid;
 
-use crate::engine::read::blocking;
+use crate::engine::body::{FileBody, blocking, in_pieces};
 use crate::engine::shape::Files;
 use crate::shape::{Body, BrokenStream};
 
-/// What one body keeps in memory, and the pieces in which the rest is written and sent.
+/// What one body keeps in memory, and the pieces in which the rest is written.
 const PIECE_BYTES: usize = 256 << 10;
 /// The longest body. A reader holds it in memory as a whole.
 pub const MAX_BYTES: u64 = 1 << 30;
@@ -90,8 +89,13 @@ impl Spool {
     /// The body, sent piece by piece as its reader takes them.
     pub fn into_body(self) -> Body {
         let Some(file) = self.file else { return Body::Full(self.memory.into()) };
-        let sending = Sending { file, length: self.written, sent: 0, rest: self.memory.into(), _share: self.share };
-        Body::Stream(Box::pin(stream::unfold(sending, Sending::next)))
+        let length = self.written + self.memory.len() as u64;
+        let body = FileBody::new(file, 0..self.written, self.memory.into());
+        let steps = stream::unfold((body, self.share), |(mut body, share)| async {
+            let step = body.next().await.transpose()?.map_err(|_| BrokenStream);
+            Some((step, (body, share)))
+        });
+        Body::Pieces { length, pieces: in_pieces(steps) }
     }
 }
 
@@ -101,34 +105,6 @@ fn nameless(files: &Files) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
     remove_file(path)?;
     Ok(file)
-}
-
-/// A body on its way: the file, and then what was left in memory.
-struct Sending {
-    file: Arc<File>,
-    length: u64,
-    sent: u64,
-    rest: Bytes,
-    _share: Share,
-}
-
-impl Sending {
-    async fn next(mut self) -> Option<(Result<Bytes, BrokenStream>, Self)> {
-        let left = self.length - self.sent;
-        if left == 0 {
-            let rest = std::mem::take(&mut self.rest);
-            return (!rest.is_empty()).then_some((Ok(rest), self));
-        }
-        let (file, at) = (Arc::clone(&self.file), self.sent);
-        let size = left.min(PIECE_BYTES as u64);
-        self.sent += size;
-        let piece = blocking(move || {
-            let mut piece = vec![0; size as usize];
-            file.read_exact_at(&mut piece, at)?;
-            Ok(piece.into())
-        });
-        Some((piece.await.map_err(|_| BrokenStream), self))
-    }
 }
 
 impl Share {
@@ -174,7 +150,8 @@ mod tests {
             let (mut read, in_file) = (Vec::new(), size >= PIECE_BYTES);
             match spool.into_body() {
                 Body::Full(bytes) if !in_file => read.extend_from_slice(&bytes),
-                Body::Stream(mut pieces) if in_file => {
+                Body::Pieces { length, mut pieces } if in_file => {
+                    assert_eq!(length, size as u64);
                     assert_eq!(budget.0.load(Ordering::Relaxed), size as u64, "held while it is sent");
                     while let Some(piece) = pieces.next().await {
                         read.extend_from_slice(&piece.expect("a piece of the file"));
