@@ -58,10 +58,17 @@ impl Source {
     /// Frees what is held for shapes that nobody follows any more; never a log or a handle.
     pub fn release(&self, handles: &[Handle]) {
         match self {
-            // Its memory is bounded as a whole, and goes to those who need it.
-            Self::Engine(_) => tracing::debug!(shapes = handles.len(), "nobody follows these shapes any more"),
-            // Its requests go with those who wait for them, as long after.
+            Self::Engine(engine) => engine.release(handles),
+            // Its requests go with those who wait for them, and as long after.
             Self::Proxy(_) => {}
+        }
+    }
+
+    /// The engine, for what only an engine in this process can tell.
+    pub fn engine(&self) -> Option<&Engine> {
+        match self {
+            Self::Engine(engine) => Some(engine),
+            Self::Proxy(_) => None,
         }
     }
 

@@ -41,7 +41,7 @@ async fn find(state: &Arc<State>, deletion: &Deletion) -> Result<Arc<Shape>, Ans
 }
 
 /// Nobody finds the shape from here on; who reads it is told when its end is on disk.
-async fn end(state: &State, shape: Arc<Shape>) {
+pub async fn end(state: &State, shape: Arc<Shape>) {
     if let Some(catalog) = state.catalog() {
         catalog.remove(&shape);
     }

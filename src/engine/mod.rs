@@ -20,8 +20,10 @@ mod delete;
 mod entry;
 mod events;
 pub mod filter;
+mod inventory;
 mod log;
 mod pool;
+mod progress;
 mod publication;
 mod read;
 mod reconcile;
@@ -53,6 +55,8 @@ use session::Sessions;
 use shape::Files;
 use state::State;
 
+pub use inventory::ShapeInfo;
+pub use progress::{ProgressError, ReplicationInfo};
 pub use session::EngineError;
 
 /// A running engine. Clones are the same engine.
@@ -141,6 +145,29 @@ impl Engine {
     /// Ends a shape.
     pub async fn delete(&self, deletion: Deletion) -> Answer {
         delete::delete(&self.state, &deletion).await
+    }
+
+    /// The shapes that there are, oldest first: at most `limit`, after the one of the number `after`.
+    pub fn shapes_after(&self, after: Option<u64>, limit: usize) -> Vec<ShapeInfo> {
+        inventory::shapes_after(&self.state, after, limit)
+    }
+
+    /// Ends the shape of a handle, whether or not requests may delete shapes; false if there is none.
+    pub async fn end_shape(&self, handle: &Handle) -> bool {
+        inventory::end(&self.state, handle).await
+    }
+
+    /// Where the replication stream is. Takes half a second at most where it is behind.
+    ///
+    /// # Errors
+    /// Postgres cannot be asked.
+    pub async fn replication(&self) -> Result<ReplicationInfo, ProgressError> {
+        progress::replication(&self.state).await
+    }
+
+    /// Frees memory of shapes that nobody waits for; they are read from their files when somebody comes again.
+    pub fn release(&self, handles: &[Handle]) {
+        inventory::release(&self.state, handles);
     }
 
     /// Whether shapes are served and follow Postgres.

@@ -56,6 +56,11 @@ impl Publication {
         }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A stream of a server of this version (`server_version_num`) begins.
     pub fn begin_stream(&self, server_version: u32) {
         self.server_version.store(server_version, Ordering::Release);

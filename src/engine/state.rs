@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::NOT_READY;
@@ -16,6 +17,7 @@ use super::catalog::Catalog;
 use super::collector::Collector;
 use super::definitions::Definitions;
 use super::pool::{Connections, connections};
+use super::progress::Samples;
 use super::publication::Publication;
 use super::reconcile::Inspector;
 use super::replication::{Names, Ready};
@@ -69,6 +71,8 @@ pub struct State {
     pub publication_keep: Duration,
     /// Everything before this position is in the logs.
     pub processed: Arc<AtomicU64>,
+    /// Where Postgres was, and when.
+    pub samples: Samples,
     /// Turns to compare stored shapes with their tables.
     pub repairs: Semaphore,
     /// Cancelled when live answers are to end.
@@ -113,6 +117,7 @@ impl State {
             max_shapes: config.max_shapes,
             publication_keep: config.publication_keep,
             processed: Arc::default(),
+            samples: Samples::default(),
             repairs: Semaphore::new(REPAIRS),
             end_readers: CancellationToken::new(),
             phase: watch::Sender::new(Phase::Starting),
@@ -154,6 +159,9 @@ impl State {
     pub fn begin_stream(&self, ready: &Ready, catalog: &Arc<Catalog>) {
         self.catalog.get_or_init(|| Arc::clone(catalog));
         self.replay_until.store(ready.wal_end.0, Ordering::Release);
+        // It may be another server, or another history of it.
+        self.samples.restart();
+        self.samples.note(ready.wal_end, Instant::now());
         self.trouble.lock().clear();
         self.phase.send_replace(Phase::Active);
     }

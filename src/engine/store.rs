@@ -207,5 +207,5 @@ impl Store {
 
 fn record(shape: &Shape, mark: Mark, chunk_ends: Vec<u64>) -> Record {
     let (number, handle, definition) = (shape.number, shape.handle.clone(), shape.stored());
-    Record { number, handle, definition, mark, chunk_ends, entry: shape.entry() }
+    Record { number, handle, definition, mark, chunk_ends, entry: shape.entry(), rows: shape.snapshot.rows() }
 }

@@ -34,9 +34,14 @@ impl Usage {
         self.stamp.load(Ordering::Relaxed)
     }
 
+    /// How many live readers wait for a change of it.
+    pub fn readers(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Whether somebody waits for a change of it.
     pub fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.readers() > 0
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `/sessions/{session}/subscriptions`, `/principals/{principal}/subscriptions` | DELETE `?block=` |
 //! | `/sessions` | GET `?limit=&after=` |
 //! | `/events` | GET |
-//! | `/shapes` | GET |
+//! | `/shapes` | GET `?limit=&after=` |
 //! | `/shapes/{handle}` | DELETE |
 //! | `/replication` | GET |
 //!
@@ -15,6 +15,7 @@
 
 mod events;
 mod query;
+mod shapes;
 
 use std::net::IpAddr;
 
@@ -50,6 +51,9 @@ pub fn admin_routes(config: &mut ServiceConfig) {
             .service(resource("/sessions/{session}/subscriptions").delete(end_session))
             .service(resource("/principals/{principal}/subscriptions").delete(end_principal))
             .service(resource("/events").get(events::watch))
+            .service(resource("/shapes").get(shapes::list))
+            .service(resource("/shapes/{handle}").delete(shapes::end))
+            .service(resource("/replication").get(shapes::replication))
             .default_service(web::to(not_found)),
     );
 }

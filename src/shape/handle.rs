@@ -16,6 +16,16 @@ impl Handle {
         Self(format!("{number}-{unix_micros}").into())
     }
 
+    /// When it was created, in microseconds since 1970; `None` if it is none of ours.
+    pub fn unix_micros(&self) -> Option<u64> {
+        self.0.split_once('-')?.1.parse().ok()
+    }
+
+    /// The number of a shape of ours, by which those made later are later.
+    pub fn number(&self) -> Option<u64> {
+        self.0.split_once('-')?.0.parse().ok()
+    }
+
     /// Its text as it goes over the wire.
     pub fn as_str(&self) -> &str {
         &self.0

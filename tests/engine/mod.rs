@@ -6,6 +6,7 @@ mod consistency;
 mod deletion;
 mod hostile;
 mod identity;
+mod inventory;
 mod large;
 mod lifecycle;
 mod lifecycle_random;

@@ -17,6 +17,7 @@ with_both_sources!(
     who_is_kept_out_is_refused_until_the_time_is_over,
     pages_and_filters_find_each_subscription_once,
     watchers_are_told_what_opens_and_ends_and_why,
+    shapes_are_listed_and_ended_and_replication_is_told_where_the_engine_is,
 );
 
 async fn a_held_long_poll_that_is_ended_is_answered_properly_and_its_reader_goes_on(source: Source) {
@@ -170,6 +171,39 @@ async fn watchers_are_told_what_opens_and_ends_and_why(source: Source) {
         json!(["ended", "b", "admin"]),
     ];
     assert_eq!(seen, expected);
+}
+
+async fn shapes_are_listed_and_ended_and_replication_is_told_where_the_engine_is(source: Source) {
+    let scene = Scene::new(source, &[]).await;
+    let tail = Tail::of(scene.parts("ses_1", Some("a"))).await;
+    Tail::of(scene.parts("ses_1", Some("b"))).await;
+    scene.parts("ses_2", None).first().await.is(200);
+    let page = scene.api.get("/v1/admin/shapes").await.is(200);
+    let shapes = page["shapes"].as_array().expect("a list");
+    assert_eq!((shapes.len(), &page["next"]), (2, &Value::Null), "{page}");
+    let one = shapes.iter().find(|shape| shape["handle"] == tail.handle).expect("the shape");
+    assert_eq!((&one["where"], &one["params"]), (&json!("session_id = $1"), &json!(["ses_1"])));
+    let path = format!("/v1/admin/shapes/{}", tail.handle);
+    match source {
+        Source::Proxy => {
+            assert_eq!((&one["table"], &one["readers"]), (&json!("parts"), &json!(2)), "{one}");
+            scene.api.delete(&path).await.refuses(501, "not_available");
+            scene.api.get("/v1/admin/replication").await.refuses(501, "not_available");
+        }
+        Source::Engine => {
+            assert_eq!((&one["table"], &one["rows"]), (&json!("public.parts"), &json!(0)), "{one}");
+            let first = scene.api.get("/v1/admin/shapes?limit=1").await.is(200);
+            let next = first["next"].as_str().expect("a next page");
+            let rest = scene.api.get(&format!("/v1/admin/shapes?after={next}")).await.is(200);
+            assert_eq!(rest["shapes"].as_array().map(Vec::len), Some(1), "{rest}");
+            assert_eq!(scene.api.delete(&path).await.is(200), json!({"ended": 1}));
+            assert_eq!(scene.api.delete(&path).await.is(200), json!({"ended": 0}));
+            tail.poll().await.is(409);
+            let progress = scene.api.get("/v1/admin/replication").await.is(200);
+            assert_eq!(progress["status"], "active", "{progress}");
+            assert!(progress["slot"].is_string() && progress["lag_bytes"].is_u64(), "{progress}");
+        }
+    }
 }
 
 /// Waits until the registry shows that so many readers wait: each has asked more often than it takes to read a shape.

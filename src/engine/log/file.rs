@@ -56,6 +56,11 @@ impl LogFile {
         End { bytes: self.bytes, mark: self.marks.last().map_or(0, |mark| mark.1) }
     }
 
+    /// How long it is.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The offset of the last entry in the file.
     pub fn last(&self) -> Option<Offset> {
         self.last

@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::{BufMut, Bytes};
 use parking_lot::Mutex;
@@ -96,9 +97,11 @@ struct State {
     tail: VecDeque<Entry>,
     /// The position before the first entry of `tail`: reading after it needs no file.
     tail_after: Offset,
-    /// Entries of `tail` that the file has too, counted from its front.
+    /// Entries of `tail` that the file has too, counted from its front, and the bytes of their messages.
     filed: usize,
+    filed_bytes: u64,
     last: Offset,
+    size: Size,
     /// Ends of the closed chunks, ascending.
     chunk_ends: Vec<Offset>,
     open_chunk_bytes: u64,
@@ -106,6 +109,18 @@ struct State {
     /// The live answers built last: whoever waits for the same range gets the same bytes.
     built: [Option<Built>; 2],
     phase: Phase,
+}
+
+/// How much a log has, and since when.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Size {
+    pub entries: u64,
+    /// Bytes of the messages in memory.
+    pub memory_bytes: u64,
+    /// Bytes of the file, and of the messages that it lacks.
+    pub bytes: u64,
+    /// When something was appended last; `None` if nothing was since the log was made or found again.
+    pub changed: Option<SystemTime>,
 }
 
 /// How a log ends: first it is decided, then it is durable and its readers are told.
@@ -152,17 +167,25 @@ pub enum Part {
 impl Log {
     /// An empty log, whose chunks close at `chunk_bytes`.
     pub fn new(chunk_bytes: u64) -> Self {
-        Self::with_file(chunk_bytes, LogFile::default(), Vec::new(), 0)
+        Self::with_file(chunk_bytes, LogFile::default(), Vec::new(), 0, 0)
     }
 
     /// A log whose entries so far are all in its file.
-    fn with_file(chunk_bytes: u64, file: LogFile, chunk_ends: Vec<Offset>, open_chunk_bytes: u64) -> Self {
+    fn with_file(
+        chunk_bytes: u64,
+        file: LogFile,
+        chunk_ends: Vec<Offset>,
+        open_chunk_bytes: u64,
+        entries: u64,
+    ) -> Self {
         let last = file.last().unwrap_or(Offset::SNAPSHOT_END);
         let state = State {
             tail: VecDeque::new(),
             tail_after: last,
             filed: 0,
+            filed_bytes: 0,
             last,
+            size: Size { entries, ..Size::default() },
             chunk_ends,
             open_chunk_bytes,
             file,
@@ -174,15 +197,16 @@ impl Log {
 
     /// Finds a log again from what its file holds, as `LogFile` read it.
     pub fn recover(chunk_bytes: u64, file: LogFile, sizes: impl IntoIterator<Item = (Offset, u64)>) -> Self {
-        let (mut chunk_ends, mut open) = (Vec::new(), 0);
+        let (mut chunk_ends, mut open, mut entries) = (Vec::new(), 0, 0);
         for (offset, bytes) in sizes {
+            entries += 1;
             open += bytes;
             if open >= chunk_bytes {
                 chunk_ends.push(offset);
                 open = 0;
             }
         }
-        Self::with_file(chunk_bytes, file, chunk_ends, open)
+        Self::with_file(chunk_bytes, file, chunk_ends, open, entries)
     }
 
     /// The offset of the last entry, or the end of the snapshot.
@@ -215,25 +239,22 @@ impl Log {
     /// As [`Log::append`], for a caller who wakes the readers a moment later.
     pub fn append_quietly(&self, entries: impl IntoIterator<Item = Entry>) -> u64 {
         let mut state = self.state.lock();
-        let mut grown = 0;
-        for entry in entries {
-            if entry.offset <= state.last || state.phase != Phase::Open {
-                continue;
-            }
-            let bytes = entry.len() as u64;
-            grown += bytes;
-            state.open_chunk_bytes += bytes;
-            if state.open_chunk_bytes >= self.chunk_bytes {
-                state.chunk_ends.push(entry.offset);
-                state.open_chunk_bytes = 0;
-            }
-            state.last = entry.offset;
-            state.tail.push_back(entry);
-        }
+        let grown = state.append(self.chunk_bytes, entries);
         if grown > 0 {
-            state.built = [None, None];
+            state.size.changed = Some(SystemTime::now());
         }
         grown
+    }
+
+    /// Appends an entry that a start has found in the journal: it is no change, and nobody is there to be woken.
+    pub fn append_again(&self, entry: Entry) {
+        self.state.lock().append(self.chunk_bytes, [entry]);
+    }
+
+    /// How much there is.
+    pub fn size(&self) -> Size {
+        let state = self.state.lock();
+        Size { bytes: state.file.bytes() + state.size.memory_bytes - state.filed_bytes, ..state.size }
     }
 
     /// Begins the end: from now on nobody is told that the log is up to date.
@@ -308,31 +329,71 @@ impl Log {
         };
         let Some(last) = entries.last().map(|entry| entry.offset) else { return Ok((self.last(), 0)) };
         let appended = file::append(path, end, &entries)?;
+        let bytes = entries.iter().map(|entry| entry.len() as u64).sum();
         let mut state = self.state.lock();
         state.filed += entries.len();
+        state.filed_bytes += bytes;
         state.file.extend(appended);
-        Ok((last, entries.iter().map(|entry| entry.len() as u64).sum()))
+        Ok((last, bytes))
     }
 
     /// Drops entries from memory, oldest first, that the file has: all up to `upto`. Returns the bytes freed.
     pub fn forget(&self, upto: Offset) -> u64 {
+        self.state.lock().forget(upto)
+    }
+
+    /// Drops all from memory that can be read or made again.
+    pub fn release(&self) {
         let mut state = self.state.lock();
-        let mut freed = 0;
-        while state.filed > 0 && state.tail.front().is_some_and(|entry| entry.offset <= upto) {
-            if let Some(entry) = state.tail.pop_front() {
-                freed += entry.len() as u64;
-                state.tail_after = entry.offset;
-                state.filed -= 1;
-            }
-        }
-        if state.tail.is_empty() {
-            state.tail.shrink_to_fit();
-        }
-        freed
+        state.built = [None, None];
+        let last = state.last;
+        state.forget(last);
     }
 }
 
 impl State {
+    /// Appends what is newer than the last entry; returns the bytes.
+    fn append(&mut self, chunk_bytes: u64, entries: impl IntoIterator<Item = Entry>) -> u64 {
+        let mut grown = 0;
+        for entry in entries {
+            if entry.offset <= self.last || self.phase != Phase::Open {
+                continue;
+            }
+            let bytes = entry.len() as u64;
+            grown += bytes;
+            self.size.entries += 1;
+            self.open_chunk_bytes += bytes;
+            if self.open_chunk_bytes >= chunk_bytes {
+                self.chunk_ends.push(entry.offset);
+                self.open_chunk_bytes = 0;
+            }
+            self.last = entry.offset;
+            self.tail.push_back(entry);
+        }
+        self.size.memory_bytes += grown;
+        if grown > 0 {
+            self.built = [None, None];
+        }
+        grown
+    }
+
+    fn forget(&mut self, upto: Offset) -> u64 {
+        let mut freed = 0;
+        while self.filed > 0 && self.tail.front().is_some_and(|entry| entry.offset <= upto) {
+            if let Some(entry) = self.tail.pop_front() {
+                freed += entry.len() as u64;
+                self.tail_after = entry.offset;
+                self.filed -= 1;
+            }
+        }
+        self.filed_bytes -= freed;
+        self.size.memory_bytes -= freed;
+        if self.tail.is_empty() {
+            self.tail.shrink_to_fit();
+        }
+        freed
+    }
+
     fn read_after(&self, after: Offset) -> Read {
         if self.phase == Phase::Ended {
             return Read::Ended;

@@ -50,6 +50,8 @@ struct State {
     /// All of them, before readers may see the last.
     whole: Option<Arc<[u64]>>,
     mark: Option<Mark>,
+    /// How many rows it has, once all are read.
+    rows: Option<u64>,
     outcome: Option<Result<(), Failure>>,
 }
 
@@ -65,16 +67,17 @@ pub enum Chunk {
 impl Snapshot {
     /// A snapshot that is yet to be made.
     pub fn pending() -> Self {
-        Self::with(Arc::default(), None, None)
+        Self::with(State { chunk_ends: Arc::default(), whole: None, mark: None, rows: None, outcome: None })
     }
 
-    /// A finished snapshot, found again.
-    pub fn finished(chunk_ends: Vec<u64>, mark: Mark) -> Self {
-        Self::with(chunk_ends.into(), Some(mark), Some(Ok(())))
+    /// A finished snapshot, found again; of how many rows, if that was counted.
+    pub fn finished(chunk_ends: Vec<u64>, mark: Mark, rows: Option<u64>) -> Self {
+        let chunk_ends = chunk_ends.into();
+        Self::with(State { chunk_ends, whole: None, mark: Some(mark), rows, outcome: Some(Ok(())) })
     }
 
-    fn with(chunk_ends: Arc<[u64]>, mark: Option<Mark>, outcome: Option<Result<(), Failure>>) -> Self {
-        Self { state: Mutex::new(State { chunk_ends, whole: None, mark, outcome }), changed: Notify::new() }
+    fn with(state: State) -> Self {
+        Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// Waits until chunk `number` can be read, or is known not to be.
@@ -162,6 +165,15 @@ impl Snapshot {
     /// Whether it is whole, and in the catalogue.
     pub fn is_finished(&self) -> bool {
         matches!(self.state.lock().outcome, Some(Ok(())))
+    }
+
+    /// How many rows it has, as far as that is known.
+    pub fn rows(&self) -> Option<u64> {
+        self.state.lock().rows
+    }
+
+    fn set_rows(&self, rows: u64) {
+        self.state.lock().rows = Some(rows);
     }
 
     fn set_mark(&self, mark: Mark) {

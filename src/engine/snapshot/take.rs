@@ -178,12 +178,14 @@ async fn copy_rows(
     let mut messages = Messages::new(shape);
     let mut file = ChunkedFile::create(path, context.chunk_bytes).await?;
     if shape.definition.log == LogMode::ChangesOnly {
+        shape.snapshot.set_rows(0);
         return file.finish(shape).await;
     }
     let rows = timeout_at(deadline, client.copy_out(&messages.query())).await;
     let rows = rows.map_err(|_| slow(context.timeout))?.map_err(|error| rows_failure(&error, &shape.definition))?;
     pin_mut!(rows);
     let mut message = Vec::new();
+    let mut count = 0;
     let mut patience = deadline;
     while let Some(line) = timeout_at(patience, rows.next()).await.map_err(|_| slow(context.timeout))? {
         // From the first row on, each has as long as that one had.
@@ -195,11 +197,13 @@ async fn copy_rows(
         message.clear();
         messages.write(&mut message, &line, b"").ok_or_else(unexpected_row)?;
         message.extend_from_slice(b"}}");
+        count += 1;
         if file.message(&message).await? {
             file.sync().await?;
             shape.snapshot.show(&file.chunk_ends);
         }
     }
+    shape.snapshot.set_rows(count);
     file.finish(shape).await
 }
 

@@ -30,6 +30,9 @@ pub struct Record {
     /// What has put the table into the publication; 0 if that was not known.
     #[serde(default)]
     pub entry: u32,
+    /// Rows of the snapshot; absent in catalogues of versions that did not count them.
+    #[serde(default)]
+    pub rows: Option<u64>,
 }
 
 /// A change of the catalogue.

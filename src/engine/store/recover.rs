@@ -81,7 +81,7 @@ pub fn recover(files: &Files, chunk_bytes: u64, memory_bytes: u64) -> Result<Rec
     delete_strays(files, shapes.values())?;
     let replayed = replay(&files.journal(), |number, entry| {
         if let Some(shape) = shapes.get(&number) {
-            shape.log.append([entry]);
+            shape.log.append_again(entry);
         }
     })?;
     for shape in shapes.values() {
@@ -133,7 +133,7 @@ fn restore(
     let Some(definition) = record.definition.restore(tables) else { return Ok(None) };
     let (file, sizes) = scan(&files.log(&record.handle))?;
     let log = Log::recover(chunk_bytes, file, sizes);
-    let snapshot = Snapshot::finished(record.chunk_ends, record.mark);
+    let snapshot = Snapshot::finished(record.chunk_ends, record.mark, record.rows);
     let shape = Shape::new(record.number, record.handle, definition, snapshot, log);
     shape.set_entry(record.entry);
     Ok(Some(Arc::new(shape)))

@@ -1,0 +1,60 @@
+//! `/v1/admin/shapes` and `/v1/admin/replication`: what the source of shapes holds, and how far behind it is.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json, Path};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::query::Paged;
+use super::{Admin, Ended};
+use crate::engine::Engine;
+use crate::error::ApiError;
+use crate::shape::Handle;
+use crate::source::Source;
+use crate::subscription::{Page, Question, Reply};
+
+const ELSEWHERE: ApiError =
+    ApiError::NotAvailable("shapes come from ELECTRIC_URL here; ask the service there, which holds them");
+
+/// A page of shapes, and where the next one starts.
+#[derive(Serialize)]
+pub struct Listed {
+    shapes: Vec<Value>,
+    next: Option<String>,
+}
+
+/// `GET /v1/admin/shapes?limit=&after=`: those of the engine, the oldest first; of a proxy, all that somebody follows, with the
+/// subscriptions that follow them as `readers`.
+pub async fn list(admin: Data<Admin>, source: Data<Source>, Paged(page): Paged) -> Result<Json<Listed>, ApiError> {
+    let Some(engine) = source.engine() else {
+        let Reply::Shapes(shapes) = admin.ask(Question::Shapes).await? else { return Err(ApiError::Internal) };
+        return Ok(Json(Listed { shapes: shapes.iter().map(|shape| json!(shape)).collect(), next: None }));
+    };
+    let Page { after, limit } = page;
+    let number = |after: String| Handle::from(after.as_str()).number().ok_or(ApiError::invalid("after", "a handle"));
+    let after = after.map(number);
+    let shapes = engine.shapes_after(after.transpose()?, limit);
+    let next = shapes.last().filter(|_| shapes.len() == limit).map(|last| last.handle.to_string());
+    Ok(Json(Listed { shapes: shapes.iter().map(|shape| json!(shape)).collect(), next }))
+}
+
+/// `DELETE /v1/admin/shapes/{handle}`: its readers start over.
+pub async fn end(source: Data<Source>, handle: Path<String>) -> Result<HttpResponse, ApiError> {
+    let ended = in_process(&source)?.end_shape(&Handle::from(handle.as_str())).await;
+    Ok(HttpResponse::Ok().json(Ended { ended: usize::from(ended) }))
+}
+
+/// `GET /v1/admin/replication`.
+pub async fn replication(source: Data<Source>) -> Result<HttpResponse, ApiError> {
+    let progress = in_process(&source)?.replication().await;
+    let progress = progress.map_err(|error| {
+        warn!(error = &error as &dyn std::error::Error, "{error}");
+        ApiError::Unavailable
+    })?;
+    Ok(HttpResponse::Ok().json(progress))
+}
+
+fn in_process(source: &Source) -> Result<&Engine, ApiError> {
+    source.engine().ok_or(ELSEWHERE)
+}
