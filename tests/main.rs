@@ -10,5 +10,6 @@ mod filter;
 mod fuzz;
 mod language;
 mod protocol;
+mod proxy;
 mod replication;
 mod support;
