@@ -10,6 +10,7 @@ mod filter;
 mod fuzz;
 mod language;
 mod protocol;
+mod proxy;
 mod replication;
 mod subscriptions;
 mod support;

@@ -7,6 +7,7 @@ use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ask::Ask;
+use super::failure::Failure;
 use super::upstream::{Incoming, Upstream};
 use crate::shape::{Answer, Body, BrokenStream, Pieces};
 
@@ -31,7 +32,7 @@ pub async fn exchange(upstream: Rc<Upstream>, ask: Ask, mut answer: oneshot::Sen
         Ok(incoming) => {
             let (sender, receiver) = mpsc::channel(PIECES);
             if answer.send(passed_on(&incoming, receiver)).is_ok() {
-                forward(incoming, sender).await;
+                forward(&upstream, incoming, sender).await;
             }
         }
     }
@@ -61,7 +62,7 @@ fn pieces(body: mpsc::Receiver<Piece>) -> Pieces {
 }
 
 /// Reads only what there is room for: a reader that stalls stalls the upstream, and nobody else.
-async fn forward(mut incoming: Incoming, reader: mpsc::Sender<Piece>) {
+async fn forward(upstream: &Upstream, mut incoming: Incoming, reader: mpsc::Sender<Piece>) {
     loop {
         let Ok(mut place) = reader.reserve().await else { return };
         let next = tokio::select! {
@@ -71,7 +72,7 @@ async fn forward(mut incoming: Incoming, reader: mpsc::Sender<Piece>) {
         };
         let mut bytes = match next {
             Some(Ok(bytes)) => bytes,
-            Some(Err(_)) => return,
+            Some(Err(_)) => return upstream.tell(Failure::Wrong("its answers break off")),
             None => return place.send(None),
         };
         while bytes.len() > PIECE_BYTES {

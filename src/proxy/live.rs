@@ -168,11 +168,18 @@ async fn outcome_of(upstream: &Upstream, ask: &Ask) -> Outcome {
         Ok(incoming) => incoming,
         Err(failure) => return Outcome::Failed(failure),
     };
-    match incoming.whole(MAX_BODY_BYTES).await {
-        Err(_) => Outcome::Failed(Failure::Wrong("its live answers break off")),
-        Ok(body) if incoming.head.status >= 400 => Outcome::Refused(incoming.head, body),
-        Ok(body) => news(&incoming, body).map_or_else(Outcome::Failed, Outcome::News),
-    }
+    let read = match incoming.whole(MAX_BODY_BYTES).await {
+        Err(_) => Err(Failure::Wrong("its answers break off")),
+        Ok(body) if incoming.head.status >= 400 => return Outcome::Refused(incoming.head, body),
+        Ok(body) => news(&incoming, body),
+    };
+    read.map_or_else(
+        |failure| {
+            upstream.tell(failure);
+            Outcome::Failed(failure)
+        },
+        Outcome::News,
+    )
 }
 
 fn news(incoming: &Incoming, body: Bytes) -> Result<News, Failure> {

@@ -111,7 +111,8 @@ impl Upstream {
         }
         let sent = match &ask.body {
             Some(body) => request.content_type("application/json").send_body(body.clone()),
-            None => request.send(),
+            // Without this type, a length of 0 would be told.
+            None => request.send_body(awc::body::None::new()),
         };
         let patience = if ask.kind == Kind::Live { self.config.live_timeout } else { self.config.response_timeout };
         match timeout(patience, sent).await {
@@ -151,7 +152,8 @@ impl Upstream {
         health
     }
 
-    fn tell(&self, failure: Failure) {
+    /// Tells the operator, unless that was told a moment ago.
+    pub fn tell(&self, failure: Failure) {
         let Some(what) = failure.for_operator() else { return };
         let now = Instant::now();
         let last = self.told.borrow().get(what).copied();

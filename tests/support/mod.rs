@@ -9,6 +9,7 @@ mod link;
 mod postgres;
 mod random;
 mod reader;
+mod relay;
 mod shape;
 mod tags;
 
@@ -19,4 +20,5 @@ pub use link::{Cut, Link};
 pub use postgres::{Database, OwnCluster};
 pub use random::Random;
 pub use reader::{Position, Reader};
+pub use relay::{Counts, Fault, Relay};
 pub use shape::{Engine, Event, Events, Message, Reply, Row, Shape};
