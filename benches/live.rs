@@ -6,47 +6,26 @@
 //!   the time that a bare replication client needs to see the same commit;
 //! * how long one change takes to all long-polls that wait for it.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+mod support;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use plue_sync::engine::replication::{Connection, Frame, Publishing, SetUp, pgoutput, set_up};
 use plue_sync::postgres::Postgres;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+
+use support::{Server, percentiles};
 
 const READERS: usize = 2_000;
 const WRITES: usize = 1_000;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let admin = std::env::var("PLUE_TEST_POSTGRES").context("run `make bench`, which starts a Postgres")?;
-    let name = format!("bench_{}", std::process::id());
-    let admin = Postgres::from_url(&admin)?.connect().await?;
-    admin.batch_execute(&format!("CREATE DATABASE {name}")).await?;
-    let url = database_url(&std::env::var("PLUE_TEST_POSTGRES")?, &name);
-    let measured = measure(&url).await;
-    let slots =
-        format!("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{name}'");
-    // A slot is active for a moment after its reader has gone.
-    for _ in 0..100 {
-        if admin.batch_execute(&slots).await.is_ok() {
-            break;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await?;
-    measured
-}
-
-fn database_url(admin: &str, name: &str) -> String {
-    let (base, query) = admin.split_once('?').map_or((admin, None), |(base, query)| (base, Some(query)));
-    let base = base.rsplit_once('/').map_or(base, |(base, _)| base);
-    query.map_or(format!("{base}/{name}"), |query| format!("{base}/{name}?{query}"))
+    support::with_database(async |url| measure(&url).await).await
 }
 
 async fn measure(url: &str) -> Result<()> {
@@ -54,8 +33,8 @@ async fn measure(url: &str) -> Result<()> {
     writer.batch_execute("CREATE TABLE t (id bigint PRIMARY KEY, s text NOT NULL, body text)").await?;
     for (kind, live) in [("long-polls", ""), ("event streams", "&live_sse=true")] {
         // A program of its own for each: memory that one kind has freed would hide what the other needs.
-        let server = Server::start(url)?;
-        server.ready().await?;
+        let server = Server::engine(url)?;
+        server.ready("/v1/health").await?;
         println!("idle: {} MB resident", server.resident_kb()? / 1024);
         server.request("/v1/shape?table=t&offset=-1&where=s='busy'").await?;
         // A shape that nobody writes to: these readers only wait.
@@ -159,113 +138,5 @@ fn signed_micros(at: Instant, since: Instant) -> i64 {
     match at.checked_duration_since(since) {
         Some(after) => after.as_micros() as i64,
         None => -(since.duration_since(at).as_micros() as i64),
-    }
-}
-
-fn percentiles(mut values: Vec<i64>) -> (i64, i64) {
-    values.sort_unstable();
-    (values[values.len() / 2], values[values.len() * 99 / 100])
-}
-
-/// The program, on a port of its own.
-struct Server {
-    child: Child,
-    address: String,
-    _storage: tempfile::TempDir,
-}
-
-impl Server {
-    fn start(url: &str) -> Result<Self> {
-        let storage = tempfile::tempdir()?;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_plue-sync"))
-            .args(["engine", "--listen=127.0.0.1:0"])
-            .env("DATABASE_URL", url)
-            .env("ELECTRIC_INSECURE", "true")
-            .env("ELECTRIC_LONG_POLL_TIMEOUT", "600000")
-            .env("ELECTRIC_STORAGE_DIR", storage.path())
-            .env("PLUE_LOG", "info")
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut log = BufReader::new(child.stderr.take().context("its log")?).lines();
-        let address = log.by_ref().find_map(|line| {
-            let line = line.ok()?;
-            Some(line.split_once("listens on ")?.1.split_whitespace().next()?.to_owned())
-        });
-        // The log must not fill its pipe.
-        std::thread::spawn(move || log.for_each(drop));
-        Ok(Self { child, address: address.context("the address in the log")?, _storage: storage })
-    }
-
-    async fn ready(&self) -> Result<()> {
-        for _ in 0..200 {
-            if self.request("/v1/health").await?.contains("active") {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        bail!("the engine does not become active")
-    }
-
-    /// Resident memory, as Linux counts it.
-    fn resident_kb(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
-    }
-
-    /// Waits until memory no longer grows: all requests are held.
-    async fn settled(&self) -> Result<()> {
-        let (mut last, mut calm) = (0, 0);
-        while calm < 4 {
-            sleep(Duration::from_millis(250)).await;
-            let now = self.resident_kb()?;
-            calm = if now == last { calm + 1 } else { 0 };
-            last = now;
-        }
-        Ok(())
-    }
-
-    async fn send(&self, path: &str) -> Result<TcpStream> {
-        let mut stream = TcpStream::connect(&self.address).await?;
-        stream.set_nodelay(true)?;
-        let path = path.replace('\'', "%27");
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").as_bytes()).await?;
-        Ok(stream)
-    }
-
-    async fn request(&self, path: &str) -> Result<String> {
-        let mut stream = self.send(&path.replace(' ', "%20")).await?;
-        let mut answer = Vec::new();
-        let mut buffer = vec![0; 64 << 10];
-        // Answers here are short: one read after the head is enough to have both.
-        while !answer.ends_with(b"]") && !answer.ends_with(b"}") {
-            match tokio::time::timeout(Duration::from_secs(20), stream.read(&mut buffer)).await?? {
-                0 => break,
-                count => answer.extend_from_slice(&buffer[..count]),
-            }
-        }
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    }
-
-    async fn header(&self, path: &str, name: &str) -> Result<String> {
-        let answer = self.request(path).await?;
-        let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        Ok(value.with_context(|| format!("{name} in {answer}"))?.to_owned())
-    }
-
-    async fn handle(&self, path: &str) -> Result<String> {
-        self.header(path, "electric-handle").await
-    }
-
-    async fn offset(&self, path: &str) -> Result<String> {
-        self.header(path, "electric-offset").await
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

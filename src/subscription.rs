@@ -21,10 +21,8 @@ use crate::shape::Handle;
 
 pub use admin::{Counted, Definition, Event, Filter, Page, Question, Reply, Seen, SeenShape, together};
 pub use reader::{Followed, Name, Position, Reader, Reason, Subscription, SubscriptionId, Transport};
-pub use registry::{Asked, Limit, Place, Refusal, Registry, Selection};
+pub use registry::{Asked, Entry, Limit, Outcome, Place, Refusal, Registry, Selection, Swept};
 pub use session::Sessions;
-
-use registry::{Entry, Outcome};
 
 /// Events that a watcher may be behind; it is told how many it has missed.
 const EVENTS: usize = 1024;
