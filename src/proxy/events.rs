@@ -18,6 +18,9 @@ use crate::shape::{Answer, Body, BrokenStream, Offset, Requested, ShapeRequest};
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 /// What a refusal may take to be given as one; later, the stream has begun.
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(500);
+/// Between two polls of which the first brought nobody further: an upstream that does not hold its answers back is not
+/// asked as fast as it answers.
+const PACE: Duration = Duration::from_secs(1);
 
 /// The stream of what comes after an offset.
 pub async fn answer(proxy: &Proxy, request: &ShapeRequest, after: Offset) -> Answer {
@@ -46,6 +49,8 @@ struct Events {
     /// As it would ask now.
     request: ShapeRequest,
     share: Option<Share>,
+    /// When the next one may be asked for.
+    not_before: Instant,
     /// What came before the stream began.
     come: Option<Arc<Outcome>>,
     until: Instant,
@@ -57,7 +62,7 @@ impl Events {
     fn begin(proxy: Proxy, request: ShapeRequest) -> Self {
         let now = Instant::now();
         let until = now + proxy.shared.rules.cache.sse_timeout;
-        Self { proxy, request, share: None, come: None, until, spoke: now }
+        Self { proxy, request, share: None, not_before: now, come: None, until, spoke: now }
     }
 
     /// What comes next from upstream. May be dropped and asked again: nothing is lost.
@@ -66,6 +71,8 @@ impl Events {
             return Arc::clone(come);
         }
         if self.share.is_none() {
+            sleep_until(self.not_before).await;
+            self.not_before = Instant::now() + PACE;
             self.share = self.proxy.join(LiveAsk::of(&self.request)).await.ok();
         }
         let outcome = match &mut self.share {
@@ -97,7 +104,11 @@ impl Events {
             // A shape that has ended, or an upstream that fails, ends the stream: its reader asks again, and is told why.
             let Outcome::News(news) = &*outcome else { return None };
             self.come = None;
-            self.request.offset = Requested::After(news.end);
+            let next = Requested::After(news.end);
+            if self.request.offset != next {
+                self.not_before = Instant::now();
+            }
+            self.request.offset = next;
             self.request.handle = Some(news.handle.clone());
             self.request.cursor = news.cursor;
             if !news.no_change {

@@ -26,6 +26,9 @@ use super::frame;
 use super::upstream::{Incoming, Upstream};
 use crate::shape::{Answer, Body, Handle, Lsn, Offset, Requested};
 
+#[cfg(test)]
+mod tests;
+
 /// A live answer is read whole before anybody gets it: it may be no larger than this. Chunks are closed at 10 MB; a single
 /// row can make one longer.
 const MAX_BODY_BYTES: usize = 256 << 20;

@@ -98,12 +98,64 @@ async fn what_is_no_answer_of_a_shape_service_is_a_failure() {
 
 #[actix_rt::test]
 async fn an_upstream_with_tls_is_asked_by_tls() {
-    // The bytes are no TLS: what matters is that the client tried, with a provider of its own.
-    let address = server("HTTP/1.1 200 OK\r\n\r\n".to_owned(), true).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let hello = actix_rt::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        stream.read_u8().await.expect("a byte")
+    });
     let config = crate::config::Config::load(None, &Default::default()).expect("the defaults").upstream;
     let url = UpstreamUrl::parse(&format!("https://{address}"), &"".into()).expect("an address");
     let failure = Upstream::new(url, config).exchange(&ask()).await.err();
     assert!(matches!(failure, Some(Failure::Unreachable { .. })), "{failure:?}");
+    assert_eq!(hello.await.expect("a server"), 22, "the type of a handshake record");
+}
+
+/// A server that sends each of these in answer to one connection.
+async fn server_of(answers: Vec<Vec<u8>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    actix_rt::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(&answer).await;
+        }
+    });
+    address
+}
+
+#[actix_rt::test]
+async fn no_bytes_of_an_upstream_panic() {
+    let whole =
+        format!("HTTP/1.1 200 OK\r\n{HEAD}transfer-encoding: chunked\r\n\r\n5\r\n[{{}},\r\n3\r\n{{}}]\r\n0\r\n\r\n");
+    let mutated = |_| {
+        let mut bytes = whole.clone().into_bytes();
+        for _ in 0..rand::random_range(1..4) {
+            let at = rand::random_range(0..bytes.len());
+            match rand::random_range(0..3) {
+                0 => bytes[at] = rand::random(),
+                1 => _ = bytes.remove(at),
+                _ => bytes.truncate(at),
+            }
+            bytes.push(rand::random());
+        }
+        bytes
+    };
+    const CASES: usize = 300;
+    // A case may be asked twice.
+    let address = server_of((0..2 * CASES).map(mutated).collect()).await;
+    let limits = crate::config::Config::load(None, &Default::default()).expect("the defaults").upstream;
+    for _ in 0..CASES {
+        let url = UpstreamUrl::parse(&format!("http://{address}"), &"".into()).expect("an address");
+        let config = UpstreamConfig { response_timeout: Duration::from_secs(5), ..limits.clone() };
+        // Each with a breaker of its own.
+        if let Ok(mut incoming) = Upstream::new(url, config).exchange(&ask()).await
+            && let Ok(body) = incoming.whole(100).await
+        {
+            let _ = super::super::frame::messages(&body);
+        }
+    }
 }
 
 #[test]
