@@ -1,6 +1,6 @@
 # Two commands matter: `make dev` runs everything, `make test` checks everything. Both install what this machine lacks.
 
-.PHONY: dev test fuzz bench fmt
+.PHONY: dev test fuzz soak bench fmt
 
 # Flags for the program: make dev ARGS="--listen 127.0.0.1:4001"
 ARGS ?=
@@ -22,10 +22,18 @@ fuzz:
 	PLUE_FUZZ_FACTOR=$(FACTOR) PLUE_TEST_CONDITIONS=$$((20000 * $(FACTOR))) \
 		target/debug/examples/with_postgres cargo test --locked --test main -- filter:: fuzz:: --nocapture
 
+# Ten minutes for each source of shapes: make soak SECONDS=120
+SECONDS ?= 600
+
+soak:
+	@scripts/install.sh postgres
+	cargo build --locked --example with_postgres
+	PLUE_SOAK_SECONDS=$(SECONDS) target/debug/examples/with_postgres cargo bench --locked --bench soak
+
 bench:
 	@scripts/install.sh postgres
 	cargo build --locked --example with_postgres
-	target/debug/examples/with_postgres cargo bench --locked $(ARGS)
+	target/debug/examples/with_postgres cargo bench --locked --bench live --bench subscriptions $(ARGS)
 
 fmt:
 	cargo fmt
