@@ -6,6 +6,7 @@ pub mod engine;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod instances;
 pub mod json;
 pub mod local_postgres;
 pub mod postgres;
