@@ -7,6 +7,7 @@ pub mod engine;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod instances;
 pub mod json;
 pub mod listener;
 pub mod local_postgres;

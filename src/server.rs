@@ -7,6 +7,7 @@
 //! | Writer | 4. the Writer does what it has taken |
 //! | engine, or proxy | 5. the engine stores what it has applied and confirms it to Postgres; the proxy closes its connections |
 //! | registry | 2. live answers end, so that their readers connect elsewhere |
+//! | instances | 4. other processes get no answers from this one any more |
 //! | HTTP   | 1. no new connections; 3. no new requests, and those in flight are answered |
 //!
 //! All of a stop is over in 2 s.
@@ -19,6 +20,7 @@ use actix_web::App;
 use actix_web::web::{self, Data};
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -31,6 +33,7 @@ use crate::http::cors::Origins;
 use crate::http::electric::{Access, electric_app};
 use crate::http::watch::Door;
 use crate::http::{self, AgentState};
+use crate::instances::{self, Instances};
 use crate::listener::Listener;
 use crate::postgres::{InvalidUrl, Postgres};
 use crate::proxy::{InvalidUpstream, Proxy, UpstreamUrl};
@@ -67,16 +70,23 @@ pub struct Server {
     /// The API, if there is one, and the engine's own port.
     listeners: Vec<Listener>,
     /// Only with the API.
-    writer: Option<Addr<Writer>>,
-    registry: Option<Addr<Subscriptions>>,
+    behind_api: Option<BehindApi>,
     source: Running,
+}
+
+/// What only the API needs.
+struct BehindApi {
+    writer: Addr<Writer>,
+    registry: Addr<Subscriptions>,
+    registry_thread: Arbiter,
+    instances: instances::Running,
 }
 
 impl Server {
     /// Starts everything, in order. To be called inside an actix system on a multi-thread runtime.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let postgres = Postgres::from_url(config.database.url.expose_secret())?;
-        let upstream = upstream(config)?;
+        let (upstream, direct) = (upstream(config)?, postgres.clone());
         let ran = migrations::run(&postgres).await?;
         if !ran.is_empty() {
             info!(migrations = ran.len(), "migrated the database");
@@ -96,12 +106,17 @@ impl Server {
         };
         let source = Data::new(source);
         let state = Data::new(AgentState { database, writer: writer.clone() });
-        let registry = start_registry(config, &source);
-        let mut listeners = vec![listen_api(config, state, source.clone(), registry.clone())?];
+        let (registry, registry_thread) = start_registry(config, &source);
+        let asked = registry.clone();
+        let (all, instances) =
+            Instances::start(direct, move |question| Box::pin(http::admin::answer(asked.clone(), question)));
+        let admin = Admin { registry: registry.clone(), instances: all, is_open: config.server.insecure };
+        let mut listeners = vec![listen_api(config, state, source.clone(), Data::new(admin))?];
         if let Some(address) = config.server.engine_listen {
             listeners.push(listen_electric(address, Access::Open, source)?);
         }
-        Ok(Self { listeners, writer: Some(writer), registry: Some(registry), source: running })
+        let behind_api = Some(BehindApi { writer, registry, registry_thread, instances });
+        Ok(Self { listeners, behind_api, source: running })
     }
 
     /// Starts the engine alone, on its own port. To be called as [`Server::start`].
@@ -111,7 +126,7 @@ impl Server {
         let (engine, running) = Engine::start(&config.engine, replication, queries)?;
         let access = config.secret.clone().map_or(Access::Open, Access::Secret);
         let listeners = vec![listen_electric(config.listen, access, Data::new(Source::Engine(engine)))?];
-        Ok(Self { listeners, writer: None, registry: None, source: Running::Engine(running) })
+        Ok(Self { listeners, behind_api: None, source: Running::Engine(running) })
     }
 
     /// Where it listens, the API first; tells the ports where the configuration left them open.
@@ -133,14 +148,15 @@ impl Server {
             listener.refuse().await;
         }
         self.source.end_readers();
-        if let Some(registry) = self.registry {
-            let _ = tokio::time::timeout(REGISTRY_GRACE, registry.send(Stop)).await;
+        if let Some(BehindApi { registry, .. }) = &self.behind_api {
+            let _ = timeout(REGISTRY_GRACE, registry.send(Stop)).await;
         }
         join_all(self.listeners.into_iter().map(Listener::stop)).await;
-        if let Some(writer) = self.writer {
+        if let Some(BehindApi { writer, registry_thread, instances, .. }) = self.behind_api {
             // A Postgres that does not answer must not hold the stop: what is in flight then is lost with
             // nobody told that it was done.
-            let _ = tokio::time::timeout(WRITER_GRACE, writer.send(Drain)).await;
+            let _ = timeout(WRITER_GRACE, futures_util::future::join(writer.send(Drain), instances.stop())).await;
+            registry_thread.stop();
         }
         match failed {
             Some(failure) => Err(failure),
@@ -153,11 +169,12 @@ impl Server {
 }
 
 /// Starts the registry on a thread of its own: there it is not held up by requests.
-fn start_registry(config: &Config, source: &Data<Source>) -> Addr<Subscriptions> {
-    let (settings, source) = (config.subscriptions.clone(), source.clone());
-    Subscriptions::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-        Subscriptions::new(settings, "ins_local".into(), move |handles| source.release(&handles))
-    })
+fn start_registry(config: &Config, source: &Data<Source>) -> (Addr<Subscriptions>, Arbiter) {
+    let (settings, source, thread) = (config.subscriptions.clone(), source.clone(), Arbiter::new());
+    let registry = Subscriptions::start_in_arbiter(&thread.handle(), move |_| {
+        Subscriptions::new(settings, move |handles| source.release(&handles))
+    });
+    (registry, thread)
 }
 
 /// The service that answers for the engine, if there is one.
@@ -170,10 +187,9 @@ fn listen_api(
     config: &Config,
     state: Data<AgentState>,
     source: Data<Source>,
-    registry: Addr<Subscriptions>,
+    admin: Data<Admin>,
 ) -> Result<Listener, StartError> {
-    let door = Data::new(Door::new(registry.clone(), &config.subscriptions, &config.engine));
-    let admin = Data::new(Admin { registry, is_open: config.server.insecure });
+    let door = Data::new(Door::new(admin.registry.clone(), &config.subscriptions, &config.engine));
     let max_body_bytes = config.server.max_body_bytes;
     let origins = Data::new(Origins::from_setting(&config.server.cors_origins));
     let address = config.server.listen;

@@ -19,7 +19,7 @@ use crate::config::SubscriptionsConfig;
 use crate::listener::Outlet;
 use crate::shape::Handle;
 
-pub use admin::{Counted, Definition, Event, Filter, Page, Question, Reply, Seen, SeenShape, together};
+pub use admin::{Counted, Definition, Event, Filter, Listed, Page, Question, Reply, Seen, SeenShape, together};
 pub use reader::{Followed, Name, Position, Reader, Reason, Subscription, SubscriptionId, Transport};
 pub use registry::{Asked, Entry, Limit, Outcome, Place, Refusal, Registry, Selection, Swept};
 pub use session::Sessions;
@@ -32,7 +32,6 @@ const MAILBOX: usize = 4096;
 /// Owns the open subscriptions, and ends those that go quiet.
 pub struct Subscriptions {
     registry: Registry,
-    instance: Arc<str>,
     events: broadcast::Sender<Event>,
     /// Frees what is held for shapes of a session that nobody follows any more.
     release: Box<dyn Fn(Vec<Handle>) + Send>,
@@ -41,13 +40,9 @@ pub struct Subscriptions {
 
 impl Subscriptions {
     /// An empty registry of the process that calls itself `instance`.
-    pub fn new(
-        config: SubscriptionsConfig,
-        instance: Arc<str>,
-        release: impl Fn(Vec<Handle>) + Send + 'static,
-    ) -> Self {
+    pub fn new(config: SubscriptionsConfig, release: impl Fn(Vec<Handle>) + Send + 'static) -> Self {
         let events = broadcast::Sender::new(EVENTS);
-        Self { registry: Registry::new(config), instance, events, release: Box::new(release), timer: None }
+        Self { registry: Registry::new(config), events, release: Box::new(release), timer: None }
     }
 
     /// Has the next sweep come when something is due, and not before.
@@ -80,7 +75,7 @@ impl Subscriptions {
     fn tell_end(&self, entry: &Entry, reason: Reason) {
         let subscription = &entry.subscription;
         tracing::debug!(subscription.id = %subscription.id, ?reason, "ended subscription {}", subscription.id);
-        self.tell(|| Event::Ended { subscription: Box::new(Seen::of(entry, &self.instance)), reason });
+        self.tell(|| Event::Ended { subscription: Box::new(Seen::of(entry)), reason });
     }
 
     fn tell(&self, event: impl FnOnce() -> Event) {
@@ -115,7 +110,7 @@ impl Handler<Follow> for Subscriptions {
         };
         let Place { subscription, request, is_new } = place;
         if is_new && let Some(entry) = self.registry.get(subscription.id) {
-            self.tell(|| Event::Opened { subscription: Box::new(Seen::of(entry, &self.instance)) });
+            self.tell(|| Event::Opened { subscription: Box::new(Seen::of(entry)) });
         }
         let registry = context.address();
         MessageResult(Ok(Ticket { registry, subscription, request, outlet, is_answered: false }))
@@ -189,7 +184,7 @@ impl Handler<Ask> for Subscriptions {
             self.arm(context);
             return MessageResult(Reply::Ended(ended.len()));
         }
-        MessageResult(admin::reply(&self.registry, &self.instance, &question))
+        MessageResult(admin::reply(&self.registry, &question))
     }
 }
 

@@ -8,6 +8,7 @@ mod engine;
 mod faults;
 mod filter;
 mod fuzz;
+mod instances;
 mod language;
 mod protocol;
 mod proxy;

@@ -18,6 +18,7 @@ mod query;
 mod shapes;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix::Addr;
 use actix_web::body::MessageBody;
@@ -30,12 +31,19 @@ use serde::Serialize;
 
 use super::{not_found, resource};
 use crate::error::ApiError;
-use crate::subscription::{Ask, Counted, Question, Reply, Seen, Selection, Subscriptions};
-use query::{Block, Listed, Paged};
+use crate::instances::{Answers, InstanceId, Instances};
+use crate::subscription::{Ask, Counted, Listed, Question, Reply, Seen, Selection, Subscriptions, together};
+use query::{Block, ListQuery, Paged};
+
+/// How long other processes may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the handlers ask. One of it is shared by all workers.
 pub struct Admin {
+    /// That of this process.
     pub registry: Addr<Subscriptions>,
+    /// All that share this Postgres, this process among them.
+    pub instances: Instances,
     /// Whether everybody may use it, and not this machine alone.
     pub is_open: bool,
 }
@@ -75,22 +83,39 @@ async fn admins_only(
     Err(ApiError::Forbidden.into())
 }
 
+/// What several processes said, and who said nothing.
+struct Gathered {
+    reply: Reply,
+    silent: Silent,
+}
+
+/// Who was asked and did not answer. Told only where there is something to tell: what else was said is not all, then.
+#[derive(Serialize)]
+struct Silent {
+    /// Processes that are alive and were too slow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<String>,
+    /// Postgres could not be asked who else there is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unreachable: bool,
+}
+
 /// A page of subscriptions, and where the next one starts.
 #[derive(Serialize)]
 struct Subscribed {
     subscriptions: Vec<Seen>,
     next: Option<String>,
+    #[serde(flatten)]
+    silent: Silent,
 }
 
 /// `GET /v1/admin/subscriptions`: the oldest first.
-async fn list(admin: Data<Admin>, listed: Listed) -> Result<Json<impl Serialize>, ApiError> {
-    let Listed { filter, page } = listed;
-    let limit = page.limit;
-    let Reply::Subscriptions(subscriptions) = admin.ask(Question::List { filter, page }).await? else {
-        return Err(ApiError::Internal);
-    };
-    let next = subscriptions.last().filter(|_| subscriptions.len() == limit).map(|last| last.id.clone());
-    Ok(Json(Subscribed { subscriptions, next }))
+async fn list(admin: Data<Admin>, listed: ListQuery) -> Result<Json<impl Serialize>, ApiError> {
+    let ListQuery { filter, page } = listed;
+    let Gathered { reply, silent } = admin.ask(Question::List { filter, page }).await;
+    let Reply::Subscriptions(Listed { subscriptions, more }) = reply else { return Err(ApiError::Internal) };
+    let next = subscriptions.last().filter(|_| more).map(|last| last.id.clone());
+    Ok(Json(Subscribed { subscriptions, next, silent }))
 }
 
 #[derive(Serialize)]
@@ -100,11 +125,14 @@ struct One {
 
 /// `GET /v1/admin/subscriptions/{id}`.
 async fn read(admin: Data<Admin>, id: Path<String>) -> Result<Json<impl Serialize>, ApiError> {
-    match admin.ask(Question::Find { id: id.into_inner() }).await? {
-        Reply::Subscriptions(mut found) => found.pop().map(|subscription| Json(One { subscription })),
-        _ => return Err(ApiError::Internal),
+    let Gathered { reply, silent } = admin.ask(Question::Find { id: id.into_inner() }).await;
+    let Reply::Subscriptions(mut found) = reply else { return Err(ApiError::Internal) };
+    match found.subscriptions.pop() {
+        Some(subscription) => Ok(Json(One { subscription })),
+        // It may be with one of those.
+        None if silent.is_any() => Err(ApiError::Unavailable),
+        None => Err(ApiError::NotFound("subscription")),
     }
-    .ok_or(ApiError::NotFound("subscription"))
 }
 
 /// A page of sessions that are followed, and where the next one starts.
@@ -112,16 +140,17 @@ async fn read(admin: Data<Admin>, id: Path<String>) -> Result<Json<impl Serializ
 struct Sessions {
     sessions: Vec<Counted>,
     next: Option<String>,
+    #[serde(flatten)]
+    silent: Silent,
 }
 
 /// `GET /v1/admin/sessions`: by name.
-async fn sessions(admin: Data<Admin>, page: Paged) -> Result<Json<impl Serialize>, ApiError> {
-    let limit = page.0.limit;
-    let Reply::Sessions(sessions) = admin.ask(Question::Sessions { page: page.0 }).await? else {
-        return Err(ApiError::Internal);
-    };
+async fn sessions(admin: Data<Admin>, Paged(page): Paged) -> Result<Json<impl Serialize>, ApiError> {
+    let limit = page.limit;
+    let Gathered { reply, silent } = admin.ask(Question::Sessions { page }).await;
+    let Reply::Sessions(sessions) = reply else { return Err(ApiError::Internal) };
     let next = sessions.last().filter(|_| sessions.len() == limit).map(|last| last.session.clone());
-    Ok(Json(Sessions { sessions, next }))
+    Ok(Json(Sessions { sessions, next, silent }))
 }
 
 /// `DELETE /v1/admin/subscriptions/{id}?block=`.
@@ -139,20 +168,53 @@ async fn end_principal(admin: Data<Admin>, principal: Path<String>, block: Block
     admin.end(Selection::Principal(principal.into_inner()), block).await
 }
 
+/// How many were ended.
 #[derive(Serialize)]
 struct Ended {
     ended: usize,
+    #[serde(flatten)]
+    silent: Silent,
+}
+
+impl Silent {
+    const NOBODY: Self = Self { missing: Vec::new(), unreachable: false };
+
+    fn is_any(&self) -> bool {
+        self.unreachable || !self.missing.is_empty()
+    }
 }
 
 impl Admin {
-    async fn ask(&self, question: Question) -> Result<Reply, ApiError> {
-        self.registry.send(Ask(question)).await.map_err(|_| ApiError::Unavailable)
+    /// Asks every process, and puts together what they say.
+    async fn ask(&self, question: Question) -> Gathered {
+        let text = serde_json::to_string(&question).expect("a question is JSON");
+        let Answers { replies, missing, unreachable } = self.instances.ask(text, PATIENCE).await;
+        let mut missing: Vec<String> = missing.iter().map(InstanceId::to_string).collect();
+        let mut read = Vec::new();
+        for (instance, reply) in replies {
+            match serde_json::from_str(&reply) {
+                Ok(reply) => read.push((instance.to_string(), reply)),
+                // One of another version, that does not know this question.
+                Err(_) => missing.push(instance.to_string()),
+            }
+        }
+        Gathered { reply: together(&question, read), silent: Silent { missing, unreachable } }
     }
 
     async fn end(&self, selection: Selection, Block(block_seconds): Block) -> Result<HttpResponse, ApiError> {
-        match self.ask(Question::End { selection, block_seconds }).await? {
-            Reply::Ended(ended) => Ok(HttpResponse::Ok().json(Ended { ended })),
+        let Gathered { reply, silent } = self.ask(Question::End { selection, block_seconds }).await;
+        match reply {
+            Reply::Ended(ended) => Ok(HttpResponse::Ok().json(Ended { ended, silent })),
             _ => Err(ApiError::Internal),
         }
+    }
+}
+
+/// What this process answers when it is asked by any.
+pub async fn answer(registry: Addr<Subscriptions>, question: String) -> String {
+    let Ok(question) = serde_json::from_str::<Question>(&question) else { return "null".to_owned() };
+    match registry.send(Ask(question)).await {
+        Ok(reply) => serde_json::to_string(&reply).expect("a reply is JSON"),
+        Err(_) => "null".to_owned(),
     }
 }

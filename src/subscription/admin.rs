@@ -8,6 +8,9 @@ use super::reader::{Followed, Name, Reason, SubscriptionId, Transport, unix_ms};
 use super::registry::{Entry, Registry, Selection};
 use crate::shape::{Handle, LogMode, Replica};
 
+/// Conditions and parameters that one list holds: what processes tell each other has a bound.
+const MAX_LIST_BYTES: usize = 1 << 20;
+
 /// Which subscriptions to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -40,16 +43,26 @@ pub enum Question {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    Subscriptions(Vec<Seen>),
+    Subscriptions(Listed),
     Sessions(Vec<Counted>),
     Shapes(Vec<SeenShape>),
     Ended(usize),
+}
+
+/// A part of a list, in order of age.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    pub subscriptions: Vec<Seen>,
+    /// Whether there are more after the last one, or may be.
+    pub more: bool,
 }
 
 /// A subscription as the operator sees it. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     pub id: String,
+    /// The process that it is open in; known to whoever asked that.
+    #[serde(default)]
     pub instance: String,
     pub session: Option<String>,
     #[serde(flatten)]
@@ -105,6 +118,13 @@ pub enum Event {
 }
 
 impl Event {
+    /// The same, under the name of the process that it happened in.
+    pub fn of_instance(mut self, name: &str) -> Self {
+        let (Self::Opened { subscription } | Self::Ended { subscription, .. }) = &mut self;
+        name.clone_into(&mut subscription.instance);
+        self
+    }
+
     /// The type of the event, as its stream names it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -126,7 +146,7 @@ impl Filter {
 }
 
 impl Seen {
-    pub fn of(entry: &Entry, instance: &str) -> Self {
+    pub fn of(entry: &Entry) -> Self {
         let subscription = &entry.subscription;
         let (reader, position) = (&subscription.reader, subscription.position());
         let client = match &reader.name {
@@ -135,7 +155,7 @@ impl Seen {
         };
         Self {
             id: subscription.id.to_string(),
-            instance: instance.to_owned(),
+            instance: String::new(),
             session: subscription.session.as_deref().map(str::to_owned),
             definition: Definition::from(&*reader.followed),
             handle: position.handle.map(|handle| handle.to_string()),
@@ -168,17 +188,12 @@ impl From<&Followed> for Definition {
 }
 
 /// Answers a question that changes nothing.
-pub fn reply(registry: &Registry, instance: &str, question: &Question) -> Reply {
+pub fn reply(registry: &Registry, question: &Question) -> Reply {
     match question {
-        Question::List { filter, page } => {
-            let after = page.after.as_deref().and_then(SubscriptionId::parse);
-            let entries = registry.after(filter.session.as_deref(), filter.principal.as_deref(), after);
-            let taken = entries.filter(|entry| filter.takes(entry)).take(page.limit);
-            Reply::Subscriptions(taken.map(|entry| Seen::of(entry, instance)).collect())
-        }
+        Question::List { filter, page } => Reply::Subscriptions(list(registry, filter, page)),
         Question::Find { id } => {
             let entry = SubscriptionId::parse(id).and_then(|id| registry.get(id));
-            Reply::Subscriptions(entry.map(|entry| Seen::of(entry, instance)).into_iter().collect())
+            Reply::Subscriptions(Listed { subscriptions: entry.map(Seen::of).into_iter().collect(), more: false })
         }
         Question::Sessions { page } => {
             let sessions = registry.sessions_after(page.after.as_deref()).take(page.limit);
@@ -190,6 +205,24 @@ pub fn reply(registry: &Registry, instance: &str, question: &Question) -> Reply 
         // Whoever may change the registry answers these.
         Question::End { .. } => Reply::Ended(0),
     }
+}
+
+/// A page, which ends early where it becomes too long to be told to others.
+fn list(registry: &Registry, filter: &Filter, page: &Page) -> Listed {
+    let after = page.after.as_deref().and_then(SubscriptionId::parse);
+    let entries = registry.after(filter.session.as_deref(), filter.principal.as_deref(), after);
+    let (mut listed, mut bytes) = (Listed::default(), 0);
+    for entry in entries.filter(|entry| filter.takes(entry)) {
+        listed.more = listed.subscriptions.len() == page.limit || bytes > MAX_LIST_BYTES;
+        if listed.more {
+            break;
+        }
+        let followed = &entry.subscription.reader.followed;
+        bytes +=
+            followed.filter.as_ref().map_or(0, String::len) + followed.params.iter().map(String::len).sum::<usize>();
+        listed.subscriptions.push(Seen::of(entry));
+    }
+    listed
 }
 
 /// Each generation of a shape that somebody follows.
@@ -207,12 +240,15 @@ fn shapes(registry: &Registry) -> Vec<SeenShape> {
     readers.into_iter().map(shape).collect()
 }
 
-/// Puts together what several registries said to one question.
-pub fn together(question: &Question, replies: impl IntoIterator<Item = Reply>) -> Reply {
-    let (mut subscriptions, mut sessions, mut shapes, mut ended) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), 0);
-    for reply in replies {
+/// Puts together what several registries said to one question, each under the name of its process.
+pub fn together(question: &Question, replies: impl IntoIterator<Item = (String, Reply)>) -> Reply {
+    let (mut listed, mut sessions, mut shapes, mut ended) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), 0);
+    for (instance, reply) in replies {
         match reply {
-            Reply::Subscriptions(some) => subscriptions.extend(some),
+            Reply::Subscriptions(mut some) => {
+                some.subscriptions.iter_mut().for_each(|one| one.instance.clone_from(&instance));
+                listed.push(some);
+            }
             Reply::Sessions(some) => {
                 for Counted { session, subscriptions } in some {
                     *sessions.entry(session).or_insert(0) += subscriptions;
@@ -227,12 +263,8 @@ pub fn together(question: &Question, replies: impl IntoIterator<Item = Reply>) -
         }
     }
     match question {
-        Question::List { page, .. } => {
-            subscriptions.sort_by(|one, other| one.id.cmp(&other.id));
-            subscriptions.truncate(page.limit);
-            Reply::Subscriptions(subscriptions)
-        }
-        Question::Find { .. } => Reply::Subscriptions(subscriptions),
+        Question::List { page, .. } => Reply::Subscriptions(merged(listed, page.limit)),
+        Question::Find { .. } => Reply::Subscriptions(merged(listed, 1)),
         Question::Sessions { page } => {
             let counted = sessions.into_iter().map(|(session, subscriptions)| Counted { session, subscriptions });
             Reply::Sessions(counted.take(page.limit).collect())
@@ -242,5 +274,81 @@ pub fn together(question: &Question, replies: impl IntoIterator<Item = Reply>) -
             Reply::Shapes(shapes.into_iter().map(seen).collect())
         }
         Question::End { .. } => Reply::Ended(ended),
+    }
+}
+
+/// One page of several. It goes as far as each of them does: behind the end of one that has more, there may be some that are
+/// not listed.
+fn merged(lists: Vec<Listed>, limit: usize) -> Listed {
+    let ends = lists.iter().filter(|list| list.more).filter_map(|list| list.subscriptions.last());
+    let end = ends.map(|last| last.id.clone()).min();
+    let mut subscriptions: Vec<Seen> = lists.into_iter().flat_map(|list| list.subscriptions).collect();
+    subscriptions.sort_by(|one, other| one.id.cmp(&other.id));
+    let all = subscriptions.len();
+    if let Some(end) = &end {
+        subscriptions.retain(|one| one.id <= *end);
+    }
+    subscriptions.truncate(limit);
+    Listed { more: end.is_some() || subscriptions.len() < all, subscriptions }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(id: u32) -> Seen {
+        let definition = Definition {
+            table: "parts".into(),
+            filter: None,
+            params: vec![],
+            columns: None,
+            replica: "default".into(),
+            log: "full".into(),
+        };
+        Seen {
+            id: format!("sub_{id:032}"),
+            instance: String::new(),
+            session: None,
+            definition,
+            handle: None,
+            offset: "-1".into(),
+            principal: None,
+            peer: "::1".into(),
+            client: None,
+            transport: Transport::LongPoll,
+            time_opened: 0,
+            time_last_seen: 0,
+            requests: 0,
+            bytes: 0,
+        }
+    }
+
+    #[test]
+    fn a_page_of_several_processes_leaves_nothing_out() {
+        //   what two processes list and whether they have more, the limit; what is listed, and whether there is more
+        type Part<'a> = (&'a [u32], bool);
+        let cases: [(Part, Part, usize, Part); 7] = [
+            ((&[], false), (&[], false), 3, (&[], false)),
+            ((&[1, 4], false), (&[2, 3], false), 9, (&[1, 2, 3, 4], false)),
+            ((&[1, 4], false), (&[2, 3], false), 3, (&[1, 2, 3], true)),
+            ((&[1, 2, 3], true), (&[4, 5, 6], true), 3, (&[1, 2, 3], true)),
+            ((&[1, 5], true), (&[2, 3, 4, 6], false), 9, (&[1, 2, 3, 4, 5], true)),
+            ((&[1], true), (&[2, 3], true), 9, (&[1], true)),
+            ((&[1, 2], false), (&[], false), 2, (&[1, 2], false)),
+        ];
+        for (one, other, limit, (expected, more)) in cases {
+            let part = |(ids, more): Part| Listed { subscriptions: ids.iter().map(|id| seen(*id)).collect(), more };
+            let question = Question::List { filter: Filter::default(), page: Page { after: None, limit } };
+            let replies = [("ins_1".to_owned(), part(one)), ("ins_2".to_owned(), part(other))];
+            let replies = replies.map(|(instance, listed)| (instance, Reply::Subscriptions(listed)));
+            let Reply::Subscriptions(page) = together(&question, replies) else { panic!("another kind of reply") };
+            let ids: Vec<String> = page.subscriptions.iter().map(|one| one.id.clone()).collect();
+            let expected: Vec<String> = expected.iter().map(|id| seen(*id).id).collect();
+            assert_eq!((ids, page.more), (expected, more), "{one:?} {other:?} {limit}");
+            for seen in page.subscriptions {
+                let from_one = one.0.iter().any(|id| seen.id.ends_with(&id.to_string()));
+                assert_eq!(seen.instance, if from_one { "ins_1" } else { "ins_2" });
+            }
+        }
     }
 }

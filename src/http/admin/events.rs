@@ -22,21 +22,23 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Streams `opened`, `ended`, and `missed` where this reader was too slow. Ends with the server.
 pub async fn watch(admin: Data<Admin>) -> Result<HttpResponse, ApiError> {
     let events = admin.registry.send(Watch).await.map_err(|_| ApiError::Unavailable)?;
+    let instance = admin.instances.id().to_string();
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header(("x-accel-buffering", "no"))
         // Sent at once, so that whoever waits for the head knows that nothing is missed from here on.
-        .streaming(stream::unfold((events, true), |(mut events, first)| async move {
-            let piece = if first { Bytes::from_static(b": watching\n\n") } else { next(&mut events).await? };
-            Some((Ok::<_, std::convert::Infallible>(piece), (events, false)))
+        .streaming(stream::unfold((events, instance, true), |(mut events, instance, first)| async move {
+            let piece =
+                if first { Bytes::from_static(b": watching\n\n") } else { next(&mut events, &instance).await? };
+            Some((Ok::<_, std::convert::Infallible>(piece), (events, instance, false)))
         })))
 }
 
 /// The next piece of the stream; `None` at its end.
-async fn next(events: &mut Receiver<Event>) -> Option<Bytes> {
+async fn next(events: &mut Receiver<Event>, instance: &str) -> Option<Bytes> {
     match timeout(KEEP_ALIVE, events.recv()).await {
         Err(_) => Some(Bytes::from_static(b": keep-alive\n\n")),
-        Ok(Ok(event)) => Some(printed(event.name(), &json!(event))),
+        Ok(Ok(event)) => Some(printed(event.name(), &json!(event.of_instance(instance)))),
         Ok(Err(RecvError::Lagged(events))) => Some(printed("missed", &json!({"events": events}))),
         Ok(Err(RecvError::Closed)) => None,
     }

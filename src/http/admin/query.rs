@@ -18,7 +18,7 @@ const MAX_PAGE: usize = 500;
 const MAX_BLOCK_SECONDS: u64 = 24 * 60 * 60;
 
 /// `?session=&principal=&table=&transport=&limit=&after=`
-pub struct Listed {
+pub struct ListQuery {
     pub filter: Filter,
     pub page: Page,
 }
@@ -31,7 +31,7 @@ pub struct Block(pub u64);
 
 type Fields = HashMap<String, String>;
 
-impl FromRequest for Listed {
+impl FromRequest for ListQuery {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_list_is_filtered_by_what_its_url_says() {
-        let Ok(Listed { filter, page }) = asked("session=a%20b&table=parts&transport=sse&limit=7&after=sub_1") else {
+        let Ok(ListQuery { filter, page }) = asked("session=a%20b&table=parts&transport=sse&limit=7&after=sub_1")
+        else {
             panic!("a valid query")
         };
         let expected = Filter {
@@ -125,7 +126,7 @@ mod tests {
             ..Filter::default()
         };
         assert_eq!((filter, page), (expected, Page { after: Some("sub_1".into()), limit: 7 }));
-        let Ok(Listed { filter, page }) = asked("") else { panic!("an empty query") };
+        let Ok(ListQuery { filter, page }) = asked("") else { panic!("an empty query") };
         assert_eq!((filter, page), (Filter::default(), Page { after: None, limit: PAGE }));
     }
 
@@ -139,7 +140,7 @@ mod tests {
             ("sesion=a", "sesion: expected no such field"),
         ];
         for (query, expected) in list {
-            assert_eq!(asked::<Listed>(query).map(drop), Err(expected.to_owned()), "{query}");
+            assert_eq!(asked::<ListQuery>(query).map(drop), Err(expected.to_owned()), "{query}");
         }
         for query in ["block=0", "block=-1", "block=86401", "block=x", "block="] {
             let refused = asked::<Block>(query).map(drop);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::query::Paged;
-use super::{Admin, Ended};
+use super::{Admin, Ended, Gathered, Silent};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::shape::Handle;
@@ -19,30 +19,34 @@ const ELSEWHERE: ApiError =
 
 /// A page of shapes, and where the next one starts.
 #[derive(Serialize)]
-pub struct Listed {
+pub struct Shapes {
     shapes: Vec<Value>,
     next: Option<String>,
+    #[serde(flatten)]
+    silent: Silent,
 }
 
 /// `GET /v1/admin/shapes?limit=&after=`: those of the engine, the oldest first; of a proxy, all that somebody follows, with the
 /// subscriptions that follow them as `readers`.
-pub async fn list(admin: Data<Admin>, source: Data<Source>, Paged(page): Paged) -> Result<Json<Listed>, ApiError> {
+pub async fn list(admin: Data<Admin>, source: Data<Source>, Paged(page): Paged) -> Result<Json<Shapes>, ApiError> {
     let Some(engine) = source.engine() else {
-        let Reply::Shapes(shapes) = admin.ask(Question::Shapes).await? else { return Err(ApiError::Internal) };
-        return Ok(Json(Listed { shapes: shapes.iter().map(|shape| json!(shape)).collect(), next: None }));
+        let Gathered { reply, silent } = admin.ask(Question::Shapes).await;
+        let Reply::Shapes(shapes) = reply else { return Err(ApiError::Internal) };
+        return Ok(Json(Shapes { shapes: shapes.iter().map(|shape| json!(shape)).collect(), next: None, silent }));
     };
     let Page { after, limit } = page;
     let number = |after: String| Handle::from(after.as_str()).number().ok_or(ApiError::invalid("after", "a handle"));
     let after = after.map(number);
     let shapes = engine.shapes_after(after.transpose()?, limit);
     let next = shapes.last().filter(|_| shapes.len() == limit).map(|last| last.handle.to_string());
-    Ok(Json(Listed { shapes: shapes.iter().map(|shape| json!(shape)).collect(), next }))
+    let shapes = shapes.iter().map(|shape| json!(shape)).collect();
+    Ok(Json(Shapes { shapes, next, silent: Silent::NOBODY }))
 }
 
 /// `DELETE /v1/admin/shapes/{handle}`: its readers start over.
 pub async fn end(source: Data<Source>, handle: Path<String>) -> Result<HttpResponse, ApiError> {
     let ended = in_process(&source)?.end_shape(&Handle::from(handle.as_str())).await;
-    Ok(HttpResponse::Ok().json(Ended { ended: usize::from(ended) }))
+    Ok(HttpResponse::Ok().json(Ended { ended: usize::from(ended), silent: Silent::NOBODY }))
 }
 
 /// `GET /v1/admin/replication`.
