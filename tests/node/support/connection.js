@@ -28,7 +28,7 @@ export class Connection {
     // Nothing holds this side back: a socket that is not read does not tell that it was closed.
     down.on('data', (bytes) => this.#scan(requests, bytes, (piece) => this.#takeRequest(piece)));
     down.on('drain', () => this.#up?.resume());
-    down.on('error', () => this.#up?.resetAndDestroy());
+    down.on('error', () => reset(this.#up));
     down.once('close', () => this.#gone());
   }
 
@@ -51,15 +51,15 @@ export class Connection {
 
   /** Ends it as a process that dies does, on both sides. */
   reset() {
-    this.#down.resetAndDestroy();
-    this.#up?.resetAndDestroy();
+    reset(this.#down);
+    reset(this.#up);
   }
 
   #connect() {
     const up = connect(this.#target);
     up.setNoDelay(true);
     up.on('data', (bytes) => this.#scan(this.#answers, bytes, (piece) => this.#takeAnswer(piece)));
-    up.on('error', () => this.#down.resetAndDestroy());
+    up.on('error', () => reset(this.#down));
     up.on('end', () => this.#down.end());
     up.once('close', () => this.#down.end());
     return up;
@@ -101,4 +101,11 @@ export class Connection {
     this.#up?.destroy();
     if (this.request) this.request.done = true;
   }
+}
+
+/** A socket that is not connected yet has nobody to tell. */
+function reset(socket) {
+  if (!socket || socket.destroyed) return;
+  if (socket.connecting) socket.destroy();
+  else socket.resetAndDestroy();
 }
