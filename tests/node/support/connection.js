@@ -103,9 +103,9 @@ export class Connection {
   }
 }
 
-/** A socket that is not connected yet has nobody to tell. */
+/** A socket that is not connected has nobody to tell, and one that is being ended is never closed by a reset: Node 20 then spins at its exit. */
 function reset(socket) {
   if (!socket || socket.destroyed) return;
-  if (socket.connecting) socket.destroy();
+  if (socket.connecting || socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }
