@@ -44,13 +44,17 @@ else
 fi
 
 if [ -d tests/node ]; then
-    stage "Node tests"
+    stage "Node packages"
     # npm runs with the system's Node, which it may be a part of; the tests run with one that is new enough.
     (cd tests/node && npm ci --no-audit --no-fund --loglevel=error </dev/null)
     node=node
     if [ -x .node/node_modules/node/bin/node ]; then node="$root/.node/node_modules/node/bin/node"; fi
     cargo build --locked
-    (cd tests/node && "$with_postgres" "$node" --test)
+    # The same tests against both sources of shapes: the engine inside the program, and one in another process.
+    for source in engine proxy; do
+        stage "Node tests, source $source"
+        (cd tests/node && PLUE_TEST_SOURCE=$source "$with_postgres" "$node" --test)
+    done
 fi
 
 stage "all good"

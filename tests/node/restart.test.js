@@ -1,4 +1,4 @@
-// The program ends under its readers and comes back: they go on where they were.
+// The program, or the engine that it asks, ends under its readers and comes back: they go on where they were.
 
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
@@ -8,42 +8,55 @@ import { addPart, scenario } from './support/service.js';
 const SESSION = 'ses_one';
 const PARTS = { table: 'parts', where: 'session_id = $1', params: [SESSION] };
 /** A stream that is cut when it is young counts as short, and after three of them the client polls. That is its right. */
-const warnings = [/SSE connections are closing immediately/];
+const young = /SSE connections are closing immediately/;
+/** What ends, where there is such a thing, and what may be complained of. */
+const CASES = [
+  { what: 'the program', of: (service) => service.server, warnings: [young] },
+  // The program says so when it has nobody to ask.
+  { what: 'the upstream', of: (service) => service.upstream, sources: ['proxy'], warnings: [young, /upstream/i] },
+];
 
-for (const signal of ['SIGTERM', 'SIGKILL']) {
-  scenario(`readers lose nothing and fetch nothing again after ${signal}`, { warnings }, async (service) => {
-    await service.session(SESSION);
-    await service.ask('POST', `/v1/sessions/${SESSION}/messages`, { id: 'm', role: 'user' });
-    const full = { ...PARTS, replica: 'full' };
-    const readers = [
-      service.read(PARTS),
-      service.read(PARTS, { sse: true }),
-      service.read(full),
-      service.read(full, { sse: true }),
-    ];
-    await Promise.all(readers.map((reader) => reader.upToDate()));
-    const handles = readers.map((reader) => reader.stream.shapeHandle);
+for (const { what, of, ...options } of CASES) {
+  for (const signal of ['SIGTERM', 'SIGKILL']) {
+    scenario(`readers lose nothing and fetch nothing again after ${signal} for ${what}`, options, (service) =>
+      followThrough(service, (meanwhile) => of(service).restart(signal, meanwhile)),
+    );
+  }
+}
 
-    const writer = new Writer(service);
-    for (let round = 0; round < 3; round++) {
-      const changes = readers[0].changes.length + randomInt(10, 200);
-      await Promise.all(readers.map((reader) => reader.until('more changes', () => reader.changes.length >= changes)));
-      const written = writer.txids.length;
-      await service.restart(signal, () => writer.until(written + 20));
-    }
-    const last = await writer.stop();
-    await Promise.all(readers.map((reader) => reader.seen(last)));
+/** Readers follow while somebody writes, and `restart` calls its argument while nobody answers them. */
+async function followThrough(service, restart) {
+  await service.session(SESSION);
+  await service.ask('POST', `/v1/sessions/${SESSION}/messages`, { id: 'm', role: 'user' });
+  const full = { ...PARTS, replica: 'full' };
+  const readers = [
+    service.read(PARTS),
+    service.read(PARTS, { sse: true }),
+    service.read(full),
+    service.read(full, { sse: true }),
+  ];
+  await Promise.all(readers.map((reader) => reader.upToDate()));
+  const handles = readers.map((reader) => reader.stream.shapeHandle);
 
-    const rows = await service.rows('SELECT * FROM parts');
-    readers.forEach((reader, at) => {
-      reader.assertRows(rows);
-      assert.equal(reader.refetches, 0, `${reader}`);
-      assert.equal(reader.stream.shapeHandle, handles[at], `${reader}`);
-      assert(reader.requests.every(({ status }) => status !== 409), `${reader}`);
-      const seen = reader.changes.map(({ headers }) => headers.txids[0]);
-      assert.deepEqual([...new Set(seen)], writer.txids, `transactions of ${reader}`);
-      assert.equal(seen.length, writer.changes, `changes of ${reader}`);
-    });
+  const writer = new Writer(service);
+  for (let round = 0; round < 3; round++) {
+    const changes = readers[0].changes.length + randomInt(10, 200);
+    await Promise.all(readers.map((reader) => reader.until('more changes', () => reader.changes.length >= changes)));
+    const written = writer.txids.length;
+    await restart(() => writer.until(written + 20));
+  }
+  const last = await writer.stop();
+  await Promise.all(readers.map((reader) => reader.seen(last)));
+
+  const rows = await service.rows('SELECT * FROM parts');
+  readers.forEach((reader, at) => {
+    reader.assertRows(rows);
+    assert.equal(reader.refetches, 0, `${reader}`);
+    assert.equal(reader.stream.shapeHandle, handles[at], `${reader}`);
+    assert(reader.requests.every(({ status }) => status !== 409), `${reader}`);
+    const seen = reader.changes.map(({ headers }) => headers.txids[0]);
+    assert.deepEqual([...new Set(seen)], writer.txids, `transactions of ${reader}`);
+    assert.equal(seen.length, writer.changes, `changes of ${reader}`);
   });
 }
 

@@ -68,13 +68,13 @@ export class Program {
     assert(tookMs < STOP_LIMIT_MS, `it took ${tookMs} ms to stop: ${this.log}`);
   }
 
-  /** Throws if it logged a warning or an error that matches none of the `expected` patterns. */
-  assertQuiet(expected = []) {
+  /** Throws if it, called `name`, logged a warning or an error that matches none of the `expected` patterns. */
+  assertQuiet(expected, name) {
     const loud = this.log.split('\n').filter((line) => / (WARN|ERROR) |panicked at/.test(line));
     assert.deepEqual(
       loud.filter((line) => !expected.some((pattern) => pattern.test(line))),
       [],
-      'unexpected in the log of the program',
+      `unexpected in the log of ${name}`,
     );
   }
 

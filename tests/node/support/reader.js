@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { Shape, ShapeStream } from '@electric-sql/client';
 import { eventually } from './eventually.js';
 
-/** The client keeps a timer of a minute for a cache of its own; it must not keep this process. */
-const { setTimeout: setTimer } = globalThis;
-globalThis.setTimeout = (...timer) => setTimer(...timer).unref();
+/** The client keeps a timer of a minute for a cache of its own, and one for ever after an error; they must not keep this process. */
+const timers = { setTimeout, setInterval };
+for (const [name, set] of Object.entries(timers)) globalThis[name] = (...timer) => set(...timer).unref();
 
 /** The service is on this machine and comes back at once: no need to wait for it as the Internet does. */
 const BACKOFF = { initialDelay: 20, maxDelay: 200, multiplier: 2, maxRetries: Infinity };

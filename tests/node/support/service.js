@@ -8,8 +8,12 @@ import { test } from 'node:test';
 import { Collected, Queried } from './collected.js';
 import { Database } from './database.js';
 import { Follower } from './follower.js';
-import { Program } from './program.js';
 import { Reader } from './reader.js';
+import { Registry } from './registry.js';
+import { Relay } from './relay.js';
+import { Server } from './server.js';
+import { divide } from './settings.js';
+import { SOURCE, SOURCES, isProxy } from './source.js';
 
 const TEST_TIMEOUT_MS = 180_000;
 
@@ -21,15 +25,20 @@ console.warn = (...told) => complaints.push(told.filter((part) => !(part instanc
  * A test with a service of its own: the whole of it, or with `command: 'engine'` the shape engine alone on an empty database.
  * Whatever becomes of it, nothing is left behind.
  *
- * It fails also on a warning in the log of the program, or by the shape client, that matches none of the patterns in `warnings`, and
- * where a SIGTERM at the end does not stop the program within its time.
+ * The whole of it has the source of this run, and `settings` reach the process that heeds them. What means something only with some
+ * `sources` is skipped with others; so is the engine alone, which is the same whoever asks it.
+ *
+ * It fails also on a warning in the log of a program, or by the shape client, that matches none of the patterns in `warnings`, and
+ * where a SIGTERM at the end does not stop a program within its time.
  */
-export function scenario(name, { command = 'serve', settings = {}, warnings = [] }, body) {
-  test(name, { timeout: TEST_TIMEOUT_MS }, async (t) => {
+export function scenario(name, { command = 'serve', sources, settings = {}, warnings = [] }, body) {
+  const possible = sources ?? (command === 'engine' ? ['engine'] : SOURCES);
+  const skip = !possible.includes(SOURCE) && `not with the source ${SOURCE}: ${possible} only`;
+  test(name, { timeout: TEST_TIMEOUT_MS, skip }, async (t) => {
     const service = new Service(command);
     let passed = false;
     t.after(async () => {
-      if (!passed) console.error(`--- the program printed ---\n${service.log}`);
+      if (!passed) service.printLogs();
       await service.close();
     });
     complaints.length = 0;
@@ -37,7 +46,7 @@ export function scenario(name, { command = 'serve', settings = {}, warnings = []
     await body(service);
     await service.closeReaders();
     await service.stop();
-    service.program.assertQuiet(warnings);
+    service.assertQuiet(warnings);
     const unexpected = complaints.filter((told) => !warnings.some((pattern) => pattern.test(told)));
     assert.deepEqual(unexpected, [], 'unexpected complaints of the shape client');
     passed = true;
@@ -51,14 +60,19 @@ export function addPart(session, message, id, sortOrder) {
 }
 
 class Service {
-  program;
+  /** The program that readers ask. */
+  server;
+  /** With the source `proxy`: the engine that it asks, and the relay between the two. */
+  upstream;
+  relay;
   #command;
   #database;
   #sql;
   #dir;
-  #env;
+  #environment;
+  /** All programs, in the order in which they started. */
+  #servers = [];
   #readers = [];
-  #logsBefore = '';
   #collections = [];
 
   constructor(command) {
@@ -69,19 +83,31 @@ class Service {
     this.#database = await Database.fresh();
     this.#dir = await mkdtemp(join(tmpdir(), 'plue-sync-node-'));
     const folder = join(this.#dir, 'shapes');
-    const ours = { serve: { PLUE_ENGINE__STORAGE_DIR: folder }, engine: { ELECTRIC_STORAGE_DIR: folder, ELECTRIC_INSECURE: 'true' } };
-    this.#env = { DATABASE_URL: this.#database.url, ...ours[this.#command], ...settings };
-    await this.#run('127.0.0.1:0');
+    const engine = { ELECTRIC_STORAGE_DIR: folder, ELECTRIC_INSECURE: 'true' };
+    if (this.#command === 'serve' && isProxy) {
+      const divided = divide(settings);
+      this.upstream = await this.#run('the engine upstream', 'engine', { ...engine, ...divided.engine });
+      this.relay = await Relay.start(this.upstream.address);
+      this.#environment = { ELECTRIC_URL: this.relay.url, ...divided.serve };
+    } else {
+      this.#environment = { ...(this.#command === 'engine' ? engine : { PLUE_ENGINE__STORAGE_DIR: folder }), ...settings };
+    }
+    this.server = await this.#run('the program', this.#command, this.#environment);
     this.#sql = await this.#database.connect();
   }
 
-  /** Everything the program printed, also before restarts. */
-  get log() {
-    return this.#logsBefore + (this.program?.log ?? '');
+  get url() {
+    return this.server.url;
   }
 
-  get url() {
-    return `http://${this.program.address}`;
+  /** The subscriptions of the program. */
+  get registry() {
+    return new Registry(this.url);
+  }
+
+  /** Starts another instance of the program with the same settings, which only an upstream can serve too. */
+  async another() {
+    return this.#run('the other instance', this.#command, this.#environment);
   }
 
   /** The rows that a query finds. */
@@ -143,13 +169,9 @@ class Service {
     return queried;
   }
 
-  /** Ends the program by `signal`, calls `meanwhile`, and starts it again on the same port. */
-  async restart(signal, meanwhile = async () => {}) {
-    const { address } = this.program;
-    await (signal === 'SIGKILL' ? this.program.kill() : this.program.terminate());
-    await meanwhile();
-    this.#logsBefore = this.log;
-    await this.#run(address);
+  /** Ends the program that readers ask by `signal`, calls `meanwhile`, and starts it again on the same port. */
+  async restart(signal, meanwhile) {
+    await this.server.restart(signal, meanwhile);
   }
 
   async closeReaders() {
@@ -157,18 +179,32 @@ class Service {
     for (const collected of this.#collections) await collected.close();
   }
 
+  /** Ends the programs in the proper way, the last one first: an upstream outlives those that ask it. */
   async stop() {
-    await this.program.terminate();
+    for (const server of this.#servers.toReversed()) await server.terminate();
+  }
+
+  assertQuiet(warnings) {
+    for (const server of this.#servers) server.assertQuiet(warnings);
+  }
+
+  printLogs() {
+    for (const { name, log } of this.#servers) console.error(`--- ${name} printed ---\n${log}`);
   }
 
   async close() {
     await this.closeReaders();
-    await this.program?.kill();
+    for (const server of this.#servers) await server.kill();
+    this.relay?.close();
     await this.#database?.drop();
     if (this.#dir) await rm(this.#dir, { recursive: true, force: true });
   }
 
-  async #run(listen) {
-    this.program = await Program.start({ command: this.#command, listen, cwd: this.#dir, env: this.#env });
+  async #run(name, command, settings) {
+    const env = { DATABASE_URL: this.#database.url, ...settings };
+    const server = new Server(name, { command, cwd: this.#dir, env });
+    this.#servers.push(server);
+    await server.start();
+    return server;
   }
 }
