@@ -64,7 +64,10 @@ impl Origins {
             Self::Any => set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             Self::Listed(listed) => {
                 // Who is asked for decides the answer, also the answer to a stranger. An upstream may have named more.
-                headers.append(header::VARY, HeaderValue::from_static("origin"));
+                let origin_alone = HeaderValue::from_static("origin");
+                if !headers.get_all(header::VARY).any(|value| *value == origin_alone) {
+                    headers.append(header::VARY, origin_alone);
+                }
                 let known = origin.filter(|origin| listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes()));
                 if let Some(origin) = known {
                     set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -114,6 +117,12 @@ mod tests {
                 .map(|name| headers.get(name).and_then(|value| value.to_str().ok().map(str::to_owned)));
             assert_eq!(seen, [allowed, vary].map(|value| value.map(str::to_owned)), "{origins:?} {origin:?}");
         }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        listed.permit(None, SHAPE_METHODS, &mut headers);
+        listed.permit(None, SHAPE_METHODS, &mut headers);
+        let vary: Vec<_> = headers.get_all(header::VARY).cloned().collect();
+        assert_eq!(vary, ["accept-encoding", "origin"], "an upstream's is kept");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 
 use super::{SECRET, SOON, Setup};
-use crate::support::{Binary, Database, Reply};
+use crate::support::{Binary, Database, Fault, Reply};
 
 /// The headers that readers work with.
 fn protocol_headers(reply: &Reply) -> Vec<(String, String)> {
@@ -55,6 +55,27 @@ async fn answers_are_those_of_the_upstream_byte_for_byte() {
     let rotated = setup.sessions().get(&unknown).await.is(409);
     assert_eq!(rotated.text(), r#"[{"headers":{"control":"must-refetch"}}]"#);
     assert!(rotated.header("electric-handle").is_some() && rotated.header("cache-control").is_some(), "{rotated:?}");
+    setup.serve.assert_quiet(&[]);
+}
+
+#[actix_rt::test]
+async fn a_compressed_body_passes_as_it_is() {
+    let setup = Setup::start().await;
+    let head = "HTTP/1.1 200 OK\r\nelectric-handle: h\r\nelectric-offset: 0_0\r\nelectric-schema: {\"ä\":{}}\r\nage: 3\r\n\
+                content-type: application/json\r\ncontent-encoding: br\r\nvary: accept-encoding\r\nset-cookie: a=b\r\n";
+    for framing in ["content-length: 5\r\n\r\nabcde", "transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"] {
+        setup.relay.set(Some(Fault::Say(format!("{head}{framing}"))));
+        let reply = setup.sessions().first().await.is(200);
+        assert_eq!(reply.text(), "abcde");
+        let kept = [("content-encoding", "br"), ("vary", "accept-encoding"), ("age", "3")];
+        for (name, value) in kept {
+            assert_eq!(reply.header(name), Some(value), "{framing:?}");
+        }
+        let schema = reply.headers.get("electric-schema").map(|schema| schema.as_bytes());
+        assert_eq!(schema, Some("{\"ä\":{}}".as_bytes()));
+        assert!(reply.header("set-cookie").is_none());
+        assert_eq!(reply.header("content-length").is_some(), framing.starts_with("content-length"));
+    }
     setup.serve.assert_quiet(&[]);
 }
 
