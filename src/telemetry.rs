@@ -35,7 +35,7 @@ pub enum TelemetryError {
 ///
 /// A variable that cannot be understood.
 pub fn start(environment: &Environment) -> Result<(), TelemetryError> {
-    let shown = filter(environment)?.and(NotOfLateConnections);
+    let shown = filter(environment)?.and(NotOfActix);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match environment.get("PLUE_LOG_FORMAT") {
         None | Some("human") => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed(),
@@ -45,11 +45,15 @@ pub fn start(environment: &Environment) -> Result<(), TelemetryError> {
     tracing_subscriber::registry().with(lines.with_filter(shown)).try_init().map_err(|_| TelemetryError::Twice)
 }
 
-/// Leaves out one line of actix: a connection that the system had accepted before the listener paused finds no thread any more that would serve it. It is
-/// closed, its client goes elsewhere, and nobody has to act, which an error would say.
-struct NotOfLateConnections;
+/// Leaves out lines of actix that nobody has to act on, and that an error would have somebody act on.
+struct NotOfActix;
 
-impl<S: Subscriber> Filter<S> for NotOfLateConnections {
+/// * A connection that the system had accepted before the listener paused finds no thread any more that would serve it. It
+///   is closed, and its client goes elsewhere.
+/// * A body was cut because it could not be finished. Whatever has cut it said why, where there is something to mend.
+const LEFT_OUT: [&str; 2] = ["No workers", "Response payload stream error: BrokenStream"];
+
+impl<S: Subscriber> Filter<S> for NotOfActix {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
     }
@@ -57,7 +61,7 @@ impl<S: Subscriber> Filter<S> for NotOfLateConnections {
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let mut message = Message(String::new());
         event.record(&mut message);
-        message.0 != "No workers"
+        !LEFT_OUT.contains(&message.0.as_str())
     }
 }
 
