@@ -4,9 +4,11 @@
 //! and so is dropped at the next start.
 
 use std::path::Path;
+use std::{fs, io};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::engine::replication::Identity;
 use crate::engine::shape::Stored;
@@ -74,7 +76,10 @@ pub struct Records {
 impl Records {
     /// Opens the file, which is created if need be.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
-        match Database::create(path) {
+        if !path.exists() {
+            create(path)?;
+        }
+        match Database::open(path) {
             Ok(file) => Ok(Self { file }),
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => Err(RecordsError::InUse),
             Err(error) => Err(RecordsError::Disk(error.into())),
@@ -129,5 +134,40 @@ impl Records {
         }
         write.commit().map_err(redb::Error::from)?;
         Ok(())
+    }
+}
+
+/// Makes an empty file under another name first: one that a crash left half made could not be opened any more.
+fn create(path: &Path) -> Result<(), RecordsError> {
+    let disk = |error: io::Error| RecordsError::Disk(redb::Error::Io(error));
+    let new = path.with_extension(format!("{}.new", Uuid::new_v4().simple()));
+    drop(Database::create(&new).map_err(redb::Error::from)?);
+    let named = match fs::hard_link(&new, path) {
+        // Another process was first; which of us may use it is decided by opening it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        named => named,
+    };
+    fs::remove_file(&new).map_err(disk)?;
+    named.map_err(disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("catalog.redb");
+        // What a crash has left of an earlier start.
+        fs::write(path.with_extension("0.new"), [0; 4096]).expect("a file");
+        let first = Records::open(&path).expect("a new file");
+        assert!(matches!(Records::open(&path), Err(RecordsError::InUse)));
+        drop(first);
+        let again = Records::open(&path).expect("the same file");
+        assert!(again.contents().expect("nothing yet").records.is_empty());
+        // One who was a moment later finds the file of the first.
+        create(&path).expect("nothing to do");
+        assert_eq!(fs::read_dir(folder.path()).expect("it").count(), 2, "nothing else is left");
     }
 }
