@@ -127,6 +127,22 @@ async fn a_reader_that_stalls_in_a_long_answer_costs_little_while_the_log_is_on_
     engine.binary.assert_quiet(&[]);
 }
 
+#[actix_rt::test]
+async fn events_of_several_chunks_follow_each_other_without_a_pause() {
+    let (scene, shape, handle) = scene(&[("ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD", "400000")]).await;
+    scene.sql("UPDATE items SET body = body || 'x' WHERE id <= 5000").await;
+    let mut events = shape.events(&handle, "0_inf").await;
+    let asked = std::time::Instant::now();
+    let mut messages = Vec::new();
+    while messages.len() <= 5000 {
+        messages.extend(events.batch().await);
+    }
+    // A stream lasts for a minute, and is silent for at most 21 seconds.
+    assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
+    assert_eq!(messages.iter().filter(|message| message.kind() == "update").count(), 5000);
+    scene.engine.binary.assert_quiet(&[]);
+}
+
 /// Bytes of all log files below a folder.
 fn log_bytes(folder: &std::path::Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
