@@ -90,30 +90,31 @@ impl Events {
 
     /// Has something ready, if there is something.
     async fn get_ready(&mut self) -> io::Result<()> {
-        if !self.ready.is_empty() {
-            return Ok(());
-        }
-        if self.large.is_none() {
-            self.begin();
-        }
-        if let Some(large) = &mut self.large {
-            match large.next().await? {
-                Some(step) => self.ready = step,
-                None => self.large = None,
+        while self.ready.is_empty() {
+            if let Some(large) = &mut self.large {
+                match large.next().await? {
+                    Some(step) => self.ready = step,
+                    // Another chunk of the log may follow at once.
+                    None => self.large = None,
+                }
+            } else if !self.begin() {
+                break;
             }
         }
         Ok(())
     }
 
-    /// Begins with what the log has after the last batch.
-    fn begin(&mut self) {
+    /// Begins with what the log has after the last batch; false if it has nothing.
+    fn begin(&mut self) -> bool {
         if let Some((bytes, end)) = self.shape.log.live_body(self.after, Framing::Events) {
             (self.ready, self.after) = (bytes, end);
-        } else if let Read::Entries { end, at_end } = self.shape.log.read_after(self.after) {
-            let position = at_end.then(|| Framing::Events.end_position(end));
-            let range = (self.after, end);
-            self.large = Some(RangeBody::new(&self.state, &self.shape, range, Framing::Events, position));
-            self.after = end;
+            return true;
         }
+        let Read::Entries { end, at_end } = self.shape.log.read_after(self.after) else { return false };
+        let position = at_end.then(|| Framing::Events.end_position(end));
+        let range = (self.after, end);
+        self.large = Some(RangeBody::new(&self.state, &self.shape, range, Framing::Events, position));
+        self.after = end;
+        true
     }
 }
