@@ -42,7 +42,7 @@ use crate::shape::{
 };
 use ask::{Ask, LiveAsk};
 use failure::Failure;
-use live::{LiveRequests, News, Outcome, Share};
+use live::{LiveRequests, News, Share};
 use upstream::Upstream;
 
 pub use url::{InvalidUpstream, UpstreamUrl};
@@ -171,9 +171,9 @@ impl Proxy {
             outcome = share.outcome() => outcome,
             () = self.shared.end_readers.cancelled() => return self.nothing_new(request, after),
         };
-        match &*outcome {
-            Outcome::News(news) => self.news(request, news),
-            refused => refused.refusal().unwrap_or_else(|| Failure::Stopped.answer()),
+        match outcome.news() {
+            Ok(news) => self.news(request, news),
+            Err(refusal) => refusal,
         }
     }
 

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Proxy;
 use super::ask::LiveAsk;
+use super::failure::Failure;
+use super::forward::PIECE_BYTES;
 use super::live::{Outcome, Share};
+use super::{Proxy, Reached};
 use crate::shape::{Answer, Body, BrokenStream, Offset, Requested, ShapeRequest};
 
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
@@ -30,16 +32,15 @@ pub async fn answer(proxy: &Proxy, request: &ShapeRequest, after: Offset) -> Ans
         first = timeout(REFUSAL_PATIENCE, events.wait()) => first.ok(),
         () = proxy.shared.end_readers.cancelled() => None,
     };
-    let first = match first.as_deref() {
-        Some(Outcome::News(news)) => Some(news),
-        Some(refused) => return refused.refusal().unwrap_or_else(|| super::Failure::Stopped.answer()),
-        None => None,
+    let first = match first.as_deref().map(Outcome::news).transpose() {
+        Ok(news) => news,
+        Err(refusal) => return refusal,
     };
     // Clients take the head's offset over before the first event: a stream that breaks off then must not have moved them.
     let handle = first.map(|news| &news.handle).or(request.handle.as_ref());
-    let Some(handle) = handle else { return super::Failure::Stopped.answer() };
+    let Some(handle) = handle else { return Failure::Stopped.answer() };
     let up_to_date = first.is_none_or(|news| news.no_change);
-    let head = proxy.head(request, handle, after, super::Reached { up_to_date, no_change: false });
+    let head = proxy.head(request, handle, after, Reached { up_to_date, no_change: false });
     head.answer(Body::Stream(Box::pin(stream::unfold(events, Events::next))))
 }
 
@@ -53,6 +54,8 @@ struct Events {
     not_before: Instant,
     /// What came before the stream began.
     come: Option<Arc<Outcome>>,
+    /// Events on their way: bytes that all share who are sent the same, handed over in pieces.
+    unsent: Bytes,
     until: Instant,
     /// When something was sent last.
     spoke: Instant,
@@ -62,7 +65,7 @@ impl Events {
     fn begin(proxy: Proxy, request: ShapeRequest) -> Self {
         let now = Instant::now();
         let until = now + proxy.shared.rules.cache.sse_timeout;
-        Self { proxy, request, share: None, not_before: now, come: None, until, spoke: now }
+        Self { proxy, request, share: None, not_before: now, come: None, unsent: Bytes::new(), until, spoke: now }
     }
 
     /// What comes next from upstream. May be dropped and asked again: nothing is lost.
@@ -77,7 +80,7 @@ impl Events {
         }
         let outcome = match &mut self.share {
             Some(share) => share.outcome().await,
-            None => Arc::new(Outcome::Failed(super::Failure::Stopped)),
+            None => Arc::new(Outcome::Failed(Failure::Stopped)),
         };
         self.share = None;
         self.come = Some(Arc::clone(&outcome));
@@ -89,6 +92,11 @@ impl Events {
     /// The branches, by priority: what has come; the server's stop; the end of the stream's time; a sign of life.
     async fn next(mut self) -> Option<(Result<Bytes, BrokenStream>, Self)> {
         loop {
+            if !self.unsent.is_empty() {
+                self.spoke = Instant::now();
+                let piece = self.unsent.split_to(self.unsent.len().min(PIECE_BYTES));
+                return Some((Ok(piece), self));
+            }
             let stop = self.proxy.shared.end_readers.clone();
             let (until, quiet_until) = (self.until, self.spoke + self.proxy.shared.rules.sse_keep_alive);
             let outcome = tokio::select! {
@@ -102,7 +110,7 @@ impl Events {
                 }
             };
             // A shape that has ended, or an upstream that fails, ends the stream: its reader asks again, and is told why.
-            let Outcome::News(news) = &*outcome else { return None };
+            let Ok(news) = outcome.news() else { return None };
             self.come = None;
             let next = Requested::After(news.end);
             if self.request.offset != next {
@@ -112,8 +120,7 @@ impl Events {
             self.request.handle = Some(news.handle.clone());
             self.request.cursor = news.cursor;
             if !news.no_change {
-                self.spoke = Instant::now();
-                return Some((Ok(news.events()), self));
+                self.unsent = news.events();
             }
         }
     }

@@ -13,8 +13,8 @@ use crate::shape::{Answer, Body, BrokenStream, Pieces};
 
 /// Pieces on their way to a reader, besides the one in hand: enough to keep both sides busy.
 const PIECES: usize = 2;
-/// A reader that takes nothing holds this much for each of them.
-const PIECE_BYTES: usize = 32 * 1024;
+/// A reader that takes nothing holds this much for each of them: a connection copies what it is given.
+pub const PIECE_BYTES: usize = 32 * 1024;
 
 /// A piece of a body, or its proper end. A channel that closes without it tells that the body broke off.
 type Piece = Option<Bytes>;

@@ -71,15 +71,18 @@ impl News {
 }
 
 impl Outcome {
-    /// The answer to a reader who cannot have news; `None` if there are news.
-    pub fn refusal(&self) -> Option<Answer> {
+    /// The news.
+    ///
+    /// # Errors
+    /// The answer to readers, if there are none.
+    pub fn news(&self) -> Result<&News, Answer> {
         match self {
-            Self::News(_) => None,
+            Self::News(news) => Ok(news),
             Self::Refused(head, body) => {
                 let (status, headers) = (head.status, head.headers.clone());
-                Some(Answer { status, headers, body: Body::Full(body.clone()) })
+                Err(Answer { status, headers, body: Body::Full(body.clone()) })
             }
-            Self::Failed(failure) => Some(failure.answer()),
+            Self::Failed(failure) => Err(failure.answer()),
         }
     }
 }

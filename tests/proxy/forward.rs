@@ -18,6 +18,15 @@ fn protocol_headers(reply: &Reply) -> Vec<(String, String)> {
     headers
 }
 
+/// The body, and not how far the stream had come at the end of it: that moves from one answer to the next.
+fn without_position(reply: &Reply) -> String {
+    let text = reply.text();
+    match text.split_once(r#""global_last_seen_lsn":""#) {
+        Some((before, rest)) => format!("{before}{}", rest.trim_start_matches(|letter: char| letter.is_ascii_digit())),
+        None => text,
+    }
+}
+
 #[actix_rt::test]
 async fn answers_are_those_of_the_upstream_byte_for_byte() {
     let setup = Setup::with(&[("ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD", "20000")], &[]).await;
@@ -36,7 +45,7 @@ async fn answers_are_those_of_the_upstream_byte_for_byte() {
         loop {
             let more: Vec<(&str, &str)> = asked.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let (expected, seen) = (direct.get(&more).await, proxied.get(&more).await);
-            assert_eq!(seen.body, expected.body, "{definition:?} {more:?}");
+            assert_eq!(without_position(&seen), without_position(&expected), "{definition:?} {more:?}");
             assert_eq!(protocol_headers(&seen), protocol_headers(&expected), "{definition:?} {more:?}");
             if seen.header("electric-up-to-date").is_some() {
                 break;
