@@ -3,6 +3,8 @@
 //! Prints, with [`OPEN`] subscriptions open:
 //! * what it takes to register a request and to give its place back, by the rules alone, and through the actor from
 //!   another thread; beside a message to an actor that does nothing;
+//! * the memory of the real program for each of [`READERS`] that wait, registered at the API and, beside it, at the engine's
+//!   own port, which registers nobody;
 //! * how long [`STREAMS`] event streams of the real program live after an operator has ended their session; beside a
 //!   plain request to it.
 
@@ -25,6 +27,7 @@ use support::{Server, percentiles};
 const OPEN: usize = 20_000;
 const SESSIONS: usize = 2_000;
 const REQUESTS: usize = 20_000;
+const READERS: usize = 2_000;
 const STREAMS: usize = 500;
 const ROUNDS: usize = 10;
 
@@ -32,7 +35,10 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     by_the_rules();
     actix_rt::System::new().block_on(through_the_actor())?;
-    runtime.block_on(support::with_database(async |url| ends(&url).await))
+    runtime.block_on(support::with_database(async |url| {
+        waiting(&url).await?;
+        ends(&url).await
+    }))
 }
 
 fn settings() -> SubscriptionsConfig {
@@ -131,6 +137,30 @@ async fn through_the_actor() -> Result<()> {
     for (what, values) in [("a message and nothing", bare), ("a new reader", new), ("a known reader", known)] {
         let (median, p99) = percentiles(values);
         println!("  {what:24} median {median:6}   99th {p99:6}   {:.2} of a message", median as f64 / base);
+    }
+    Ok(())
+}
+
+/// Has readers wait, each with a name of its own.
+async fn waiting(url: &str) -> Result<()> {
+    for (kind, live) in [("long-poll", ""), ("event stream", "&live_sse=true")] {
+        let mut each = Vec::new();
+        for at_api in [true, false] {
+            let settings = [("PLUE_ENGINE__LONG_POLL_TIMEOUT", "600s")];
+            let server = if at_api { Server::api(url, &settings)? } else { Server::engine(url)? };
+            server.ready(if at_api { "/ready" } else { "/v1/health" }).await?;
+            let shape = "/v1/shape?table=parts&where=session_id='s'";
+            let handle = server.handle(&format!("{shape}&offset=-1")).await?;
+            let before = server.resident_kb()?;
+            let mut held = Vec::with_capacity(READERS);
+            for number in 0..READERS {
+                let path = format!("{shape}&handle={handle}&offset=0_inf&live=true{live}&client=c{number}");
+                held.push(server.send(&path).await?);
+            }
+            server.settled().await?;
+            each.push(server.resident_kb()?.saturating_sub(before) as f64 / READERS as f64);
+        }
+        println!("a waiting {kind}: {:.1} KB at the API, {:.1} KB at the engine's own port", each[0], each[1]);
     }
     Ok(())
 }

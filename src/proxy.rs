@@ -30,13 +30,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actix::{Actor, Addr, Arbiter, Context, Handler, Message, MessageResult};
-use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admissions, Permit};
 use crate::config::{EngineConfig, UpstreamConfig};
-use crate::shape::control::up_to_date;
+use crate::shape::control::nothing_new;
 use crate::shape::{
     Admission, Answer, Body, CachePolicy, Handle, Health, Live, LogHead, Lsn, Offset, Requested, ShapeRequest,
 };
@@ -106,18 +105,12 @@ impl Proxy {
             health: Some(told),
             _alive: alive,
         });
-        let cache = CachePolicy {
-            max_age: engine.cache_max_age,
-            stale_age: engine.cache_stale_age,
-            long_poll_timeout: engine.long_poll_timeout,
-            sse_timeout: engine.sse_timeout,
-        };
         let end_readers = CancellationToken::new();
         let shared = Shared {
             client,
             admissions: Admissions::new(engine.max_initial_requests, engine.max_existing_requests),
             health,
-            rules: Rules { cache, sse_keep_alive: engine.sse_keep_alive },
+            rules: Rules { cache: engine.cache_policy(), sse_keep_alive: engine.sse_keep_alive },
             end_readers: end_readers.clone(),
         };
         (Self { shared: Arc::new(shared) }, Running { arbiter, end_readers, ended })
@@ -198,9 +191,8 @@ impl Proxy {
     /// The end of a wait that the server ends. It names the position that the reader has: no answer can claim less.
     fn nothing_new(&self, request: &ShapeRequest, after: Offset) -> Answer {
         let Some(handle) = &request.handle else { return Failure::Stopped.answer() };
-        let body = [b"[".as_slice(), &up_to_date(Lsn(after.tx)), b"]"].concat();
         let head = self.head(request, handle, after, Reached { up_to_date: true, no_change: true });
-        head.answer(Body::Full(Bytes::from(body)))
+        head.answer(Body::Full(nothing_new(Lsn(after.tx))))
     }
 
     /// The head of an answer to a live request.

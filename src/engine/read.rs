@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
@@ -18,7 +18,7 @@ use super::shape::Shape;
 use super::snapshot::{Chunk, Failure};
 use super::state::State;
 use super::usage::Waiting;
-use crate::shape::control::up_to_date;
+use crate::shape::control::nothing_new;
 use crate::shape::{Answer, Body, BrokenStream, Invalid, Live, LogHead, Lsn, Offset, Requested, ShapeRequest};
 
 /// How often an offset past the log's end is compared with the stream's progress.
@@ -83,7 +83,7 @@ async fn now(state: &Arc<State>, request: &ShapeRequest, shape: &Arc<Shape>) -> 
             _ => {
                 let schema = schema(request, shape);
                 let position = Position { end, up_to_date: true, no_change: true };
-                return head(state, request, shape, &schema, position).answer(Body::Full(alone(processed)));
+                return head(state, request, shape, &schema, position).answer(Body::Full(nothing_new(processed)));
             }
         }
     }
@@ -158,7 +158,7 @@ async fn log(state: &Arc<State>, request: &ShapeRequest, shape: &Arc<Shape>, aft
         // A change may have come with the deadline: then it is the answer.
         if timed_out && matches!(shape.log.read_after(after), Read::Nothing | Read::Ahead) {
             let position = Position { end: resting(shape, after), up_to_date: true, no_change: true };
-            return head(state, request, shape, "", position).answer(Body::Full(alone(processed)));
+            return head(state, request, shape, "", position).answer(Body::Full(nothing_new(processed)));
         }
     }
 }
@@ -195,7 +195,7 @@ async fn log_now(
             let head = head_at(resting(shape, after), true);
             match known(head) {
                 None if live => None,
-                known => Some(known.unwrap_or_else(|| head.answer(Body::Full(alone(processed))))),
+                known => Some(known.unwrap_or_else(|| head.answer(Body::Full(nothing_new(processed))))),
             }
         }
         Read::Entries { end, at_end } => {
@@ -255,16 +255,6 @@ pub fn ended(state: &State, shape: &Shape) -> Answer {
 /// Where a reader goes on that has everything: never before where it is.
 fn resting(shape: &Shape, after: Offset) -> Offset {
     shape.log.last().max(after)
-}
-
-/// A body of nothing but "up to date".
-fn alone(position: Lsn) -> Bytes {
-    let message = up_to_date(position);
-    let mut body = BytesMut::with_capacity(message.len() + 2);
-    body.put_u8(b'[');
-    body.put_slice(&message);
-    body.put_u8(b']');
-    body.freeze()
 }
 
 /// Where an answer ends.
