@@ -146,7 +146,8 @@ async fn waiting(url: &str) -> Result<()> {
     for (kind, live) in [("long-poll", ""), ("event stream", "&live_sse=true")] {
         let mut each = Vec::new();
         for at_api in [true, false] {
-            let settings = [("PLUE_ENGINE__LONG_POLL_TIMEOUT", "600s")];
+            let settings =
+                [("PLUE_ENGINE__LONG_POLL_TIMEOUT", "600s"), ("PLUE_SUBSCRIPTIONS__MAX_PER_SESSION", "10000")];
             let server = if at_api { Server::api(url, &settings)? } else { Server::engine(url)? };
             server.ready(if at_api { "/ready" } else { "/v1/health" }).await?;
             let shape = "/v1/shape?table=parts&where=session_id='s'";
