@@ -3,13 +3,7 @@
 use tokio_postgres::Client;
 
 use super::{SOON, kinds};
-use crate::support::{Database, Engine, Reader, Shape};
-
-const FAMILY: &str = "
-    CREATE TABLE parent (id int PRIMARY KEY, value int, name text);
-    CREATE TABLE child (id int PRIMARY KEY, parent_id int, note text);
-    INSERT INTO parent VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 1, 'c');
-    INSERT INTO child VALUES (10, 1, 'x'), (20, 2, 'y'), (30, 3, 'z'), (40, NULL, 'n');";
+use crate::support::{Database, Engine, FAMILY, Reader, Shape};
 
 /// The tables with an engine on them. What is named first is dropped first.
 struct Family {
@@ -38,16 +32,6 @@ async fn family(filter: &str) -> (Family, Shape) {
     (family, shape)
 }
 
-fn ids(reader: &Reader) -> Vec<String> {
-    let mut ids: Vec<String> = reader.rows.values().filter_map(|row| row["id"].clone()).collect();
-    ids.sort();
-    ids
-}
-
-async fn until(reader: &mut Reader, wanted: &[&str]) {
-    reader.follow_until(SOON, &format!("rows {wanted:?}"), |reader| ids(reader) == wanted).await;
-}
-
 #[actix_rt::test]
 async fn c246_a_snapshot_has_the_rows_of_the_subquery_with_one_tag_each() {
     let (_scene, shape) = family("parent_id IN (SELECT id FROM parent WHERE value = 1)").await;
@@ -74,7 +58,7 @@ async fn c247_c248_c249_values_that_leave_and_come_are_told_as_events() {
     let patterns = out[0].headers.patterns.as_ref().expect("patterns");
     assert_eq!((patterns.len(), patterns[0].pos, &patterns[0].value), (1, 0, &tag));
     assert_eq!(out[0].headers.txids.as_ref().map(Vec::len), Some(1));
-    until(&mut reader, &["30"]).await;
+    reader.until_ids(SOON, &["30"]).await;
 
     let live = [("handle", &*reader.handle.clone()), ("offset", &*reader.offset.clone()), ("live", "true")];
     scene.sql("UPDATE parent SET value = 1 WHERE id = 2").await;
@@ -86,7 +70,7 @@ async fn c247_c248_c249_values_that_leave_and_come_are_told_as_events() {
         come[0].headers.patterns.as_ref().map(|patterns| patterns[0].value.clone()),
         come[1].headers.tags.clone().map(|tags| tags[0].clone())
     );
-    until(&mut reader, &["20", "30"]).await;
+    reader.until_ids(SOON, &["20", "30"]).await;
     scene.engine.binary.assert_quiet(&[]);
 }
 
@@ -94,16 +78,16 @@ async fn c247_c248_c249_values_that_leave_and_come_are_told_as_events() {
 async fn c250_not_in_swaps_the_roles() {
     let (scene, shape) = family("parent_id NOT IN (SELECT id FROM parent WHERE value = 1)").await;
     let mut reader = Reader::up_to_date(&shape).await;
-    assert_eq!(ids(&reader), ["20"]);
+    assert_eq!(reader.ids(), ["20"]);
     let live = [("handle", &*reader.handle.clone()), ("offset", &*reader.offset.clone()), ("live", "true")];
     scene.sql("UPDATE parent SET value = 1 WHERE id = 2").await;
     assert_eq!(kinds(&shape.get(&live).await.is(200).messages()), ["move-out", "up-to-date"]);
-    until(&mut reader, &[]).await;
+    reader.until_ids(SOON, &[]).await;
     // Nothing is IN an empty result, and so everything is NOT IN it, NULL too.
     scene.sql("DELETE FROM parent").await;
-    until(&mut reader, &["10", "20", "30", "40"]).await;
+    reader.until_ids(SOON, &["10", "20", "30", "40"]).await;
     scene.sql("INSERT INTO parent VALUES (99, 1, NULL)").await;
-    until(&mut reader, &["10", "20", "30"]).await;
+    reader.until_ids(SOON, &["10", "20", "30"]).await;
     assert_eq!(reader.refetches, 0);
 }
 
@@ -155,23 +139,23 @@ async fn c253_c254_rows_of_two_columns_alternatives_and_parameters_work() {
         "parent_id IN (SELECT id FROM parent WHERE value = $1) OR note IN (SELECT name FROM parent WHERE id > $2)";
     let either = scene.engine.shape("child").with("where", either).with("params[1]", "2").with("params[2]", "2");
     let mut either = Reader::up_to_date(&either).await;
-    assert_eq!((ids(&pairs), ids(&either)), (vec![], vec!["20".to_owned()]));
+    assert_eq!((pairs.ids(), either.ids()), (vec![], vec!["20".to_owned()]));
     scene.sql("UPDATE child SET note = 'c' WHERE id = 30").await;
-    until(&mut pairs, &["30"]).await;
-    until(&mut either, &["20", "30"]).await;
+    pairs.until_ids(SOON, &["30"]).await;
+    either.until_ids(SOON, &["20", "30"]).await;
     // The row stays for its other reason, and then goes with that one.
     scene.sql("UPDATE parent SET value = 2 WHERE id = 3").await;
     scene.sql("UPDATE parent SET name = 'q' WHERE id = 3").await;
-    until(&mut pairs, &[]).await;
+    pairs.until_ids(SOON, &[]).await;
     scene.sql("UPDATE child SET note = 'changed' WHERE id = 30").await;
     either
         .follow_until(SOON, "the new note", |reader| {
             reader.rows.values().any(|row| row["note"].as_deref() == Some("changed"))
         })
         .await;
-    assert_eq!(ids(&either), ["20", "30"]);
+    assert_eq!(either.ids(), ["20", "30"]);
     scene.sql("UPDATE parent SET value = 3 WHERE id = 3").await;
-    until(&mut either, &["20"]).await;
+    either.until_ids(SOON, &["20"]).await;
     assert_eq!(pairs.refetches + either.refetches, 0);
     scene.engine.binary.assert_quiet(&[]);
 }

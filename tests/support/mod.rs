@@ -13,6 +13,13 @@ mod relay;
 mod shape;
 mod tags;
 
+/// Two tables for conditions with subqueries: rows of one refer to rows of the other.
+pub const FAMILY: &str = "
+    CREATE TABLE parent (id int PRIMARY KEY, value int, name text);
+    CREATE TABLE child (id int PRIMARY KEY, parent_id int, note text);
+    INSERT INTO parent VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 1, 'c');
+    INSERT INTO child VALUES (10, 1, 'x'), (20, 2, 'y'), (30, 3, 'z'), (40, NULL, 'n');";
+
 pub use api::{Answer, Api};
 pub use binary::Binary;
 pub use eventually::eventually;

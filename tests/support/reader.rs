@@ -103,6 +103,18 @@ impl Reader {
         }
     }
 
+    /// The rows' `id`, sorted as text.
+    pub fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.rows.values().filter_map(|row| row["id"].clone()).collect();
+        ids.sort();
+        ids
+    }
+
+    /// Follows by long-polls until the rows are those with these ids. Panics after `limit`.
+    pub async fn until_ids(&mut self, limit: Duration, wanted: &[&str]) {
+        self.follow_until(limit, &format!("rows {wanted:?}"), |reader| reader.ids() == wanted).await;
+    }
+
     fn give_up(&self, limit: Duration, what: &str) -> ! {
         let (name, rows) = (self.shape.name(), self.rows.keys().collect::<Vec<_>>());
         panic!("{name}: waited {limit:?} for {what}; at {} with {rows:?}, after {:#?}", self.offset, self.recent);
