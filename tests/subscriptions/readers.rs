@@ -2,8 +2,9 @@
 
 use futures_util::future::join;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::{Scene, Source, Tail, with_both_sources};
+use super::{SOON, Scene, Source, Tail, with_both_sources};
 
 with_both_sources!(
     a_reader_is_listed_with_all_that_is_known_of_it,
@@ -11,6 +12,7 @@ with_both_sources!(
     a_reader_that_has_gone_is_forgotten_after_the_timeout,
     limits_refuse_new_readers_and_none_that_are_in,
     a_request_that_gets_nothing_leaves_nothing,
+    a_stream_lives_as_long_as_the_settings_allow_and_its_subscription_lives_on,
 );
 
 async fn a_reader_is_listed_with_all_that_is_known_of_it(source: Source) {
@@ -140,4 +142,16 @@ async fn a_request_that_gets_nothing_leaves_nothing(source: Source) {
     shape.send(actix_web::http::Method::HEAD, &[("offset", "-1")], &[]).await.is(200);
     shape.send(actix_web::http::Method::OPTIONS, &[], &[]).await.is(204);
     scene.until_open(0).await;
+}
+
+async fn a_stream_lives_as_long_as_the_settings_allow_and_its_subscription_lives_on(source: Source) {
+    let scene = Scene::new(source, &[("PLUE_SUBSCRIPTIONS__STREAM_LIFETIME", "1s")]).await;
+    let tail = Tail::of(scene.parts("ses_1", Some("a"))).await;
+    let id = scene.until_open(1).await[0]["id"].clone();
+    let mut events = tail.shape.events(&tail.handle, &tail.offset).await;
+    assert_eq!(timeout(SOON, events.next()).await.expect("the end of the stream"), None);
+    let mut events = tail.shape.events(&tail.handle, &tail.offset).await;
+    scene.write("m1").await;
+    assert_eq!(timeout(SOON, events.batch()).await.expect("a change").len(), 2);
+    assert_eq!(scene.until_open(1).await[0]["id"], id);
 }
