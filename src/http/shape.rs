@@ -90,7 +90,7 @@ async fn follow(
     };
     let (mut asked, table) = match body.map(|body| read_request(tables, &request, body)) {
         Ok(Ok(asked)) => asked,
-        Ok(Err(invalid)) => return stream::respond(&method, cached(Answer::invalid(&invalid))),
+        Ok(Err(invalid)) => return stream::respond_to(&method, cached(Answer::invalid(&invalid)), permit, None),
         Err(bad) => return stream::respond(&method, Answer::bad_body(&bad)),
     };
     let Some((door, table)) = door.filter(|_| method != Method::HEAD).zip(table) else {
