@@ -21,6 +21,24 @@ async fn waiting(setup: &Setup, handle: &str, offset: &str, streams: bool) -> Tc
     reader
 }
 
+/// How many requests for shapes the server has seen. Readers without names are one to it.
+async fn requests(setup: &Setup) -> u64 {
+    let url = format!("{}/v1/admin/subscriptions", setup.serve.url());
+    let mut answer = awc::Client::default().get(url).send().await.expect("an answer");
+    let listed: serde_json::Value = answer.json().await.expect("JSON");
+    let all = listed["subscriptions"].as_array().expect("a list").iter();
+    all.map(|one| one["requests"].as_u64().expect("a count")).sum()
+}
+
+/// Waits until the server has seen so many.
+async fn has_seen(setup: &Setup, count: u64) {
+    eventually(SOON, &format!("{count} requests"), async || match requests(setup).await {
+        seen if seen >= count => Ok(()),
+        seen => Err(seen),
+    })
+    .await;
+}
+
 /// Waits until one live request is under way.
 async fn one_is_held(setup: &Setup) {
     eventually(SOON, "one live request", async || {
@@ -51,11 +69,11 @@ async fn many_readers_at_one_place_make_one_request_and_leave_nothing_behind() {
     let setup = Setup::start().await;
     setup.add(0..3).await;
     let start = Reader::up_to_date(&setup.sessions()).await;
-    let mut readers = Vec::new();
+    let (before, mut readers) = (requests(&setup).await, Vec::new());
     for number in 0..READERS {
         readers.push(waiting(&setup, &start.handle, &start.offset, number % 2 == 0).await);
     }
-    // A stream's head comes when its request has joined; then the long-polls, which were sent before it, have too.
+    has_seen(&setup, before + READERS as u64).await;
     for stream in readers.iter_mut().step_by(2) {
         let head = read_until(stream, "\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 200") && head.contains("x-accel-buffering: no"), "{head}");
@@ -173,11 +191,11 @@ async fn a_stop_ends_live_readers_properly_and_at_once() {
     let mut setup = Setup::start().await;
     setup.add(0..1).await;
     let start = Reader::up_to_date(&setup.sessions()).await;
+    let before = requests(&setup).await;
     let mut stream = waiting(&setup, &start.handle, &start.offset, true).await;
     read_until(&mut stream, "\r\n\r\n").await;
     let mut poll = waiting(&setup, &start.handle, &start.offset, false).await;
-    let mut settled = waiting(&setup, &start.handle, &start.offset, true).await;
-    read_until(&mut settled, "\r\n\r\n").await;
+    has_seen(&setup, before + 2).await;
     let (status, took) = setup.serve.terminate().await;
     assert!(status.success() && took < Duration::from_secs(2), "{status} after {took:?}: {}", setup.serve.log());
     let mut rest = String::new();
