@@ -113,8 +113,9 @@ impl Handler<Ping> for Nothing {
 
 async fn through_the_actor() -> Result<()> {
     let nothing = Nothing::start_in_arbiter(&Arbiter::new().handle(), |_| Nothing);
-    let registry =
-        Subscriptions::start_in_arbiter(&Arbiter::new().handle(), |_| Subscriptions::new(settings(), |_| {}));
+    let registry = Subscriptions::start_in_arbiter(&Arbiter::new().handle(), |_| {
+        Subscriptions::new(settings(), |_| {}, tokio::sync::oneshot::channel().0)
+    });
     let mut tickets = Vec::new();
     for number in 0..OPEN {
         tickets.push(registry.send(Follow(asked(number))).await?.ok());

@@ -18,8 +18,9 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter};
 use actix_web::App;
 use actix_web::web::{self, Data};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use secrecy::ExposeSecret;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -37,6 +38,7 @@ use crate::instances::{self, Instances};
 use crate::listener::Listener;
 use crate::postgres::{InvalidUrl, Postgres};
 use crate::proxy::{InvalidUpstream, Proxy, UpstreamUrl};
+use crate::shape::Handle;
 use crate::source::{Running, Source, SourceError};
 use crate::subscription::{Stop, Subscriptions};
 use crate::writer::{Drain, Writer};
@@ -65,6 +67,15 @@ pub enum StartError {
     Listen { address: SocketAddr, cause: std::io::Error },
 }
 
+/// Why a service has ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("the registry of subscriptions has stopped; the lines before this say why")]
+    Registry,
+}
+
 /// A service that answers requests.
 pub struct Server {
     /// The API, if there is one, and the engine's own port.
@@ -77,9 +88,16 @@ pub struct Server {
 /// What only the API needs.
 struct BehindApi {
     writer: Addr<Writer>,
-    registry: Addr<Subscriptions>,
-    registry_thread: Arbiter,
+    registry: Registry,
     instances: instances::Running,
+}
+
+/// The registry and its thread.
+struct Registry {
+    address: Addr<Subscriptions>,
+    thread: Arbiter,
+    /// Completes with an error when the actor is gone.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Server {
@@ -106,16 +124,16 @@ impl Server {
         };
         let source = Data::new(source);
         let state = Data::new(AgentState { database, writer: writer.clone() });
-        let (registry, registry_thread) = start_registry(config, &source);
-        let asked = registry.clone();
+        let registry = start_registry(config, &source);
+        let asked = registry.address.clone();
         let (all, instances) =
             Instances::start(direct, move |question| Box::pin(http::admin::answer(asked.clone(), question)));
-        let admin = Admin { registry: registry.clone(), instances: all, is_open: config.server.insecure };
+        let admin = Admin { registry: registry.address.clone(), instances: all, is_open: config.server.insecure };
         let mut listeners = vec![listen_api(config, state, source.clone(), Data::new(admin))?];
         if let Some(address) = config.server.engine_listen {
             listeners.push(listen_electric(address, Access::Open, source)?);
         }
-        let behind_api = Some(BehindApi { writer, registry, registry_thread, instances });
+        let behind_api = Some(BehindApi { writer, registry, instances });
         Ok(Self { listeners, behind_api, source: running })
     }
 
@@ -137,26 +155,29 @@ impl Server {
     /// Serves until told to stop, or until the source fails for good; then stops everything, in order.
     ///
     /// # Errors
-    /// Why the source failed, in one sentence with the cure.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), SourceError> {
+    /// What failed, in one sentence with the cure.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), ServerError> {
         let failed = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            failure = self.source.failed() => Some(failure),
+            failure = self.source.failed() => Some(failure.into()),
+            () = registry_failed(self.behind_api.as_mut()) => Some(ServerError::Registry),
         };
         for listener in &self.listeners {
             listener.refuse().await;
         }
         self.source.end_readers();
-        if let Some(BehindApi { registry, .. }) = &self.behind_api {
-            let _ = timeout(REGISTRY_GRACE, registry.send(Stop)).await;
-        }
-        join_all(self.listeners.into_iter().map(Listener::stop)).await;
-        if let Some(BehindApi { writer, registry_thread, instances, .. }) = self.behind_api {
+        let readers_end = async {
+            if let Some(BehindApi { registry, .. }) = &self.behind_api {
+                let _ = timeout(REGISTRY_GRACE, registry.address.send(Stop)).await;
+            }
+        };
+        join(readers_end, join_all(self.listeners.into_iter().map(Listener::stop))).await;
+        if let Some(BehindApi { writer, registry, instances }) = self.behind_api {
             // A Postgres that does not answer must not hold the stop: what is in flight then is lost with
             // nobody told that it was done.
-            let _ = timeout(WRITER_GRACE, futures_util::future::join(writer.send(Drain), instances.stop())).await;
-            registry_thread.stop();
+            let _ = timeout(WRITER_GRACE, join(writer.send(Drain), instances.stop())).await;
+            registry.thread.stop();
         }
         match failed {
             Some(failure) => Err(failure),
@@ -168,13 +189,27 @@ impl Server {
     }
 }
 
+/// Completes when there is a registry and it has failed.
+async fn registry_failed(api: Option<&mut BehindApi>) {
+    match api {
+        Some(api) => _ = (&mut api.registry.ended).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Starts the registry on a thread of its own: there it is not held up by requests.
-fn start_registry(config: &Config, source: &Data<Source>) -> (Addr<Subscriptions>, Arbiter) {
+fn start_registry(config: &Config, source: &Data<Source>) -> Registry {
     let (settings, source, thread) = (config.subscriptions.clone(), source.clone(), Arbiter::new());
+    let (alive, ended) = oneshot::channel();
     let registry = Subscriptions::start_in_arbiter(&thread.handle(), move |_| {
-        Subscriptions::new(settings, move |handles| source.release(&handles))
+        let release = move |handles: Vec<Handle>| {
+            let source = source.clone();
+            // It may free much, and others wait for this thread.
+            drop(actix_rt::task::spawn_blocking(move || source.release(&handles)));
+        };
+        Subscriptions::new(settings, release, alive)
     });
-    (registry, thread)
+    Registry { address: registry, thread, ended }
 }
 
 /// The service that answers for the engine, if there is one.

@@ -13,19 +13,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use crate::config::SubscriptionsConfig;
 use crate::listener::Outlet;
 use crate::shape::Handle;
 
-pub use admin::{Counted, Definition, Event, Filter, Listed, Page, Question, Reply, Seen, SeenShape, together};
-pub use reader::{Followed, Name, Position, Reader, Reason, Subscription, SubscriptionId, Transport};
+pub use admin::{
+    Counted, Definition, Event, Filter, Listed, MAX_PAGE, Page, Question, Reply, Seen, SeenShape, together,
+};
+pub use reader::{Followed, Name, Position, Reader, ReaderKey, Reason, Subscription, SubscriptionId, Transport};
 pub use registry::{Asked, Entry, Limit, Outcome, Place, Refusal, Registry, Selection, Swept};
 pub use session::Sessions;
 
-/// Events that a watcher may be behind; it is told how many it has missed.
-const EVENTS: usize = 1024;
+/// Events that a watcher may be behind; it is told how many it has missed. Each may hold a long condition.
+const EVENTS: usize = 256;
 /// Messages that may wait. Requests hold one at most, and they are limited themselves.
 const MAILBOX: usize = 4096;
 
@@ -36,13 +38,18 @@ pub struct Subscriptions {
     /// Frees what is held for shapes of a session that nobody follows any more.
     release: Box<dyn Fn(Vec<Handle>) + Send>,
     timer: Option<(Instant, SpawnHandle)>,
+    _alive: oneshot::Sender<()>,
 }
 
 impl Subscriptions {
-    /// An empty registry of the process that calls itself `instance`.
-    pub fn new(config: SubscriptionsConfig, release: impl Fn(Vec<Handle>) + Send + 'static) -> Self {
-        let events = broadcast::Sender::new(EVENTS);
-        Self { registry: Registry::new(config), events, release: Box::new(release), timer: None }
+    /// An empty registry. `release` must not take long; `alive` is dropped when the actor is gone, which it never is by itself.
+    pub fn new(
+        config: SubscriptionsConfig,
+        release: impl Fn(Vec<Handle>) + Send + 'static,
+        alive: oneshot::Sender<()>,
+    ) -> Self {
+        let (registry, events) = (Registry::new(config), broadcast::Sender::new(EVENTS));
+        Self { registry, events, release: Box::new(release), timer: None, _alive: alive }
     }
 
     /// Has the next sweep come when something is due, and not before.
@@ -175,16 +182,22 @@ impl Handler<Ask> for Subscriptions {
     type Result = MessageResult<Ask>;
 
     fn handle(&mut self, Ask(question): Ask, context: &mut Context<Self>) -> Self::Result {
-        if let Question::End { selection, block_seconds } = question {
-            let block = (block_seconds > 0).then(|| Duration::from_secs(block_seconds));
-            let ended = self.registry.end_selected(&selection, block, Instant::now());
-            for entry in &ended {
-                self.tell_end(entry, Reason::Admin);
+        match question {
+            Question::End { selection } => {
+                let ended = self.registry.end_selected(&selection, Instant::now());
+                for entry in &ended {
+                    self.tell_end(entry, Reason::Admin);
+                }
+                self.arm(context);
+                MessageResult(Reply::Ended(ended.iter().map(|entry| entry.subscription.reader.key()).collect()))
             }
-            self.arm(context);
-            return MessageResult(Reply::Ended(ended.len()));
+            Question::Block { readers, seconds } => {
+                self.registry.block(readers, Duration::from_secs(seconds), Instant::now());
+                self.arm(context);
+                MessageResult(Reply::Blocked)
+            }
+            question => MessageResult(admin::reply(&self.registry, &question)),
         }
-        MessageResult(admin::reply(&self.registry, &question))
     }
 }
 

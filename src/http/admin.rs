@@ -38,6 +38,9 @@ use query::{Block, ListQuery, Paged};
 /// How long other processes may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Readers that one order to keep out names: what processes tell each other has a bound, and a key takes 80 bytes.
+const READERS_OF_A_BLOCK: usize = 500;
+
 /// What the handlers ask. One of it is shared by all workers.
 pub struct Admin {
     /// That of this process.
@@ -201,12 +204,17 @@ impl Admin {
         Gathered { reply: together(&question, read), silent: Silent { missing, unreachable } }
     }
 
-    async fn end(&self, selection: Selection, Block(block_seconds): Block) -> Result<HttpResponse, ApiError> {
-        let Gathered { reply, silent } = self.ask(Question::End { selection, block_seconds }).await;
-        match reply {
-            Reply::Ended(ended) => Ok(HttpResponse::Ok().json(Ended { ended, silent })),
-            _ => Err(ApiError::Internal),
+    /// Ends what is meant, and keeps the readers out, in every process: one may come back to another.
+    async fn end(&self, selection: Selection, Block(seconds): Block) -> Result<HttpResponse, ApiError> {
+        let Gathered { reply, mut silent } = self.ask(Question::End { selection }).await;
+        let Reply::Ended(readers) = reply else { return Err(ApiError::Internal) };
+        if seconds > 0 {
+            for some in readers.chunks(READERS_OF_A_BLOCK) {
+                let asked = self.ask(Question::Block { readers: some.to_vec(), seconds }).await;
+                silent = if silent.is_any() { silent } else { asked.silent };
+            }
         }
+        Ok(HttpResponse::Ok().json(Ended { ended: readers.len(), silent }))
     }
 }
 

@@ -64,7 +64,8 @@ impl Door {
             reader: Reader { principal: None, name, followed },
             session: asked.session.clone(),
             peer,
-            position: Position { handle: asked.handle.clone(), offset: asked.offset },
+            // The handle that it names may be anything: what is noted is that of an answer.
+            position: Position { handle: None, offset: asked.offset },
             transport: Transport::of(asked.live),
             outlet: outlet_of(request),
         };

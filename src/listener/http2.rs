@@ -20,16 +20,22 @@ use actix_web::http::{Method, StatusCode, Version};
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, SendResponse};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::FIRST_BYTES;
 use super::guarded::Guarded;
-use super::outlet::Patience;
+use super::outlet::{Outlet, Patience};
 
 /// Requests of one connection that are answered at once. A page, or a proxy for several; others open another connection.
-const MAX_STREAMS: u32 = 1000;
+const MAX_STREAMS: u32 = 250;
+/// Bytes of one stream that wait for the socket: with all streams, what a connection that is not read can hold.
+const UNSENT_BYTES: usize = 64 * 1024;
+/// How long a connection may be without a request.
+const IDLE: Duration = Duration::from_secs(10);
+/// How often a client is asked whether it is there while its requests are held. One that has not answered until then is gone.
+const PING_EVERY: Duration = Duration::from_secs(20);
 /// Bytes that are handed to a stream at once.
 const SLICE_BYTES: usize = 16 * 1024;
 /// The headers of one request, together.
@@ -61,9 +67,13 @@ where
     pub async fn serve(&self, socket: Guarded<TcpStream>, peer: Option<SocketAddr>) {
         let mut settings = Builder::new();
         settings.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEADER_BYTES);
+        settings.max_send_buffer_size(UNSENT_BYTES);
+        let outlet = socket.outlet();
         let Ok(Ok(mut connection)) = timeout(FIRST_BYTES, settings.handshake::<_, Bytes>(socket)).await else { return };
         let mut streams = FuturesUnordered::new();
         let (mut stopping, mut is_stopping) = (pin!(self.stopping.notified()), false);
+        let mut pings = connection.ping_pong();
+        let (mut looked, mut is_asked) = (Box::pin(sleep(IDLE)), false);
         loop {
             // The connection before its streams: it is what moves the bytes of all of them.
             tokio::select! {
@@ -73,10 +83,27 @@ where
                     connection.graceful_shutdown();
                 }
                 accepted = connection.accept() => match accepted {
-                    Some(Ok((request, respond))) => streams.push(self.answer(request, respond, peer)),
+                    Some(Ok((request, respond))) => streams.push(self.answer(request, respond, peer, outlet.clone())),
                     Some(Err(_)) | None => return,
                 },
-                Some(()) = streams.next() => {}
+                Some(()) = streams.next() => if streams.is_empty() {
+                    looked.as_mut().reset(Instant::now() + IDLE);
+                },
+                answered = pong(&mut pings), if is_asked => match answered {
+                    Ok(()) => is_asked = false,
+                    Err(_) => return,
+                },
+                () = &mut looked => {
+                    if is_asked {
+                        return;
+                    }
+                    if streams.is_empty() {
+                        connection.graceful_shutdown();
+                    }
+                    // Also where it is being shut down: a client that is gone does not notice that.
+                    is_asked = pings.as_mut().is_some_and(|pings| pings.send_ping(Ping::opaque()).is_ok());
+                    looked.as_mut().reset(Instant::now() + PING_EVERY);
+                }
             }
         }
     }
@@ -86,8 +113,9 @@ where
         request: http::Request<RecvStream>,
         mut respond: SendResponse<Bytes>,
         peer: Option<SocketAddr>,
+        connection: Outlet,
     ) {
-        let mut patience = Patience::new(self.patience);
+        let mut patience = Patience::of_stream(connection, self.patience);
         let (parts, body) = request.into_parts();
         let is_head = parts.method == Method::HEAD;
         let mut request = Request::with_payload(Payload::from(body));
@@ -105,6 +133,14 @@ where
             Ok(response) => send(Response::from(response), respond, is_head, &mut patience).await,
             Err(refusal) => send(Response::from(refusal), respond, is_head, &mut patience).await,
         }
+    }
+}
+
+/// Completes when the client has answered.
+async fn pong(pings: &mut Option<PingPong>) -> Result<(), h2::Error> {
+    match pings {
+        Some(pings) => poll_fn(|context| pings.poll_pong(context)).await.map(drop),
+        None => std::future::pending().await,
     }
 }
 

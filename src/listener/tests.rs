@@ -161,3 +161,31 @@ async fn one_stream_of_a_connection_is_cut_off_and_the_others_go_on() {
     let echoed = answer.into_body().data().await.expect("a piece").expect("a piece");
     assert_eq!(echoed, "hello");
 }
+
+#[actix_web::test]
+async fn a_connection_that_is_not_read_is_cut_off_with_all_its_streams() {
+    let (address, fate) = serve();
+    let socket = TcpStream::connect(address).await.expect("the server listens");
+    let mut settings = h2::client::Builder::new();
+    settings.initial_window_size(1 << 30).initial_connection_window_size(1 << 30);
+    let (mut client, mut connection) = settings.handshake::<_, Bytes>(socket).await.expect("HTTP/2");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    actix_web::rt::spawn(async move {
+        tokio::select! {
+            _ = &mut connection => {}
+            _ = stopped => {}
+        }
+        // It is there, and takes nothing.
+        std::future::pending::<()>().await;
+        drop(connection);
+    });
+    let get = || http::Request::builder().uri("http://x/large").body(()).expect("a request");
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(client.send_request(get(), true).expect("a stream").0.await.expect("an answer"));
+    }
+    stop.send(()).expect("a connection");
+    for _ in 0..3 {
+        assert!(fate.next().await, "it was not for stalling that the body ended");
+    }
+}

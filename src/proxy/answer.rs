@@ -83,7 +83,11 @@ impl Head {
             429 | 503 if self.is_json() => Ok(()),
             status @ (429 | 503) => Err(Failure::Unavailable { status }),
             status @ (401 | 403 | 404) => Err(Failure::Refused(status)),
+            413 | 414 | 431 => Err(Failure::TooLong),
+            // One request that it cannot answer says nothing of the others.
+            500 if self.is_json() => Err(Failure::Failed),
             500.. => Err(Failure::Wrong("it answers with a server error; its own log says why")),
+            400..500 => Err(Failure::Failed),
             _ => Err(Failure::Wrong("it answers with a status that no shape service has")),
         }
     }

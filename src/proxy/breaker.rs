@@ -36,19 +36,26 @@ pub struct Breaker {
     /// In a row: how often it has opened without a success in between.
     openings: u32,
     last: Fault,
+    probes: u64,
+}
+
+/// What a request was let through as: only the one that probes says how the probe went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    probe: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
     Closed,
     Open { until: Instant },
-    Probing { since: Instant },
+    Probing { since: Instant, probe: u64 },
 }
 
 impl Breaker {
     /// A closed one.
     pub fn new() -> Self {
-        Self { state: State::Closed, failures: 0, openings: 0, last: Fault::Wrong }
+        Self { state: State::Closed, failures: 0, openings: 0, last: Fault::Wrong, probes: 0 }
     }
 
     /// Whether a request would be refused now, and for how long.
@@ -56,7 +63,7 @@ impl Breaker {
         match self.state {
             State::Closed => None,
             State::Open { until } => until.checked_duration_since(now).filter(|rest| !rest.is_zero()),
-            State::Probing { since } => {
+            State::Probing { since, .. } => {
                 (since + PROBE_PATIENCE).checked_duration_since(now).filter(|rest| !rest.is_zero())
             }
         }
@@ -66,40 +73,47 @@ impl Breaker {
     ///
     /// # Errors
     /// How long no request will be let through.
-    pub fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+    pub fn admit(&mut self, now: Instant) -> Result<Pass, Duration> {
         if let Some(rest) = self.refuses(now) {
             return Err(rest);
         }
-        if !self.is_closed() {
-            self.state = State::Probing { since: now };
+        if self.is_closed() {
+            return Ok(Pass { probe: None });
         }
-        Ok(())
+        self.probes += 1;
+        self.state = State::Probing { since: now, probe: self.probes };
+        Ok(Pass { probe: Some(self.probes) })
     }
 
     /// A request was answered.
     pub fn succeeded(&mut self) {
-        *self = Self::new();
+        *self = Self { probes: self.probes, ..Self::new() };
     }
 
     /// A request failed. `chance` in 0..1 keeps many proxies from coming back in step.
-    pub fn failed(&mut self, fault: Fault, now: Instant, chance: f64) {
-        self.last = fault;
+    pub fn failed(&mut self, pass: Pass, fault: Fault, now: Instant, chance: f64) {
         match self.state {
             State::Closed => {
+                self.last = fault;
                 self.failures += 1;
                 if self.failures >= FAILURES {
                     self.open(now, chance);
                 }
             }
-            State::Probing { .. } => self.open(now, chance),
-            // A request from before it opened.
-            State::Open { .. } => {}
+            State::Probing { probe, .. } if pass.probe == Some(probe) => {
+                self.last = fault;
+                self.open(now, chance);
+            }
+            // A request from before it opened, or a probe that another one has taken the place of.
+            State::Probing { .. } | State::Open { .. } => {}
         }
     }
 
     /// A request ended and said nothing of the upstream: its reader left. Another may probe at once.
-    pub fn abandoned(&mut self, now: Instant) {
-        if let State::Probing { .. } = self.state {
+    pub fn abandoned(&mut self, pass: Pass, now: Instant) {
+        if let State::Probing { probe, .. } = self.state
+            && pass.probe == Some(probe)
+        {
             self.state = State::Open { until: now };
         }
     }
@@ -145,17 +159,17 @@ mod tests {
 
     fn run(events: &[(u64, Event)]) {
         let start = Instant::now();
-        let mut breaker = Breaker::new();
+        let (mut breaker, mut pass) = (Breaker::new(), Pass { probe: None });
         for (number, (at, event)) in events.iter().enumerate() {
             let now = start + Duration::from_millis(*at);
             let case = format!("event {number}: {event:?} at {at}, {breaker:?}");
             match event {
-                Admitted => assert_eq!(breaker.admit(now), Ok(()), "{case}"),
+                Admitted => pass = breaker.admit(now).unwrap_or_else(|rest| panic!("{case}: refused for {rest:?}")),
                 Refused(ms) => assert_eq!(breaker.admit(now), Err(Duration::from_millis(*ms)), "{case}"),
                 Succeeded => breaker.succeeded(),
-                Failed => breaker.failed(Fault::Unreachable, now, 1.0),
-                FailedWrong => breaker.failed(Fault::Wrong, now, 1.0),
-                Abandoned => breaker.abandoned(now),
+                Failed => breaker.failed(pass, Fault::Unreachable, now, 1.0),
+                FailedWrong => breaker.failed(pass, Fault::Wrong, now, 1.0),
+                Abandoned => breaker.abandoned(pass, now),
                 Reached => breaker.reached(),
             }
         }
@@ -204,14 +218,35 @@ mod tests {
     #[test]
     fn late_failures_do_not_prolong_it_and_its_time_has_a_limit() {
         run(&[[(0, Failed); 5].as_slice(), &[(400, Failed), (400, Refused(100))]].concat());
-        let mut breaker = Breaker::new();
+        let (mut breaker, mut pass) = (Breaker::new(), Pass { probe: None });
         let mut now = Instant::now();
         for _ in 0..60 {
-            breaker.failed(Fault::Unreachable, now, 0.5);
-            while let Err(rest) = breaker.admit(now) {
-                assert!(rest <= LONGEST_REST.mul_f64(0.75), "{rest:?}");
-                now += rest;
-            }
+            breaker.failed(pass, Fault::Unreachable, now, 0.5);
+            pass = loop {
+                match breaker.admit(now) {
+                    Ok(pass) => break pass,
+                    Err(rest) => {
+                        assert!(rest <= LONGEST_REST.mul_f64(0.75), "{rest:?}");
+                        now += rest;
+                    }
+                }
+            };
         }
+    }
+
+    #[test]
+    fn only_the_probe_says_how_the_probe_went() {
+        let (mut breaker, now) = (Breaker::new(), Instant::now());
+        let early = breaker.admit(now).expect("it is closed");
+        for _ in 0..FAILURES {
+            breaker.failed(early, Fault::Unreachable, now, 1.0);
+        }
+        let later = now + FIRST_REST;
+        let probe = breaker.admit(later).expect("its time is over");
+        breaker.abandoned(early, later);
+        breaker.failed(early, Fault::Unreachable, later, 1.0);
+        assert_eq!(breaker.admit(later), Err(PROBE_PATIENCE), "the probe is under way");
+        breaker.abandoned(probe, later);
+        assert!(breaker.admit(later).is_ok());
     }
 }

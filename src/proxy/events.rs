@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::ask::LiveAsk;
 use super::failure::Failure;
@@ -27,9 +27,11 @@ const PACE: Duration = Duration::from_secs(1);
 /// The stream of what comes after an offset.
 pub async fn answer(proxy: &Proxy, request: &ShapeRequest, after: Offset) -> Answer {
     let mut events = Events::begin(proxy.clone(), request.clone());
+    // What has been held for longer, for others, will not be refused: then the head is sent at once.
+    let refused_until = events.join().await + REFUSAL_PATIENCE;
     let first = tokio::select! {
         biased;
-        first = timeout(REFUSAL_PATIENCE, events.wait()) => first.ok(),
+        first = timeout_at(refused_until, events.wait()) => first.ok(),
         () = proxy.shared.end_readers.cancelled() => None,
     };
     let first = match first.as_deref().map(Outcome::news).transpose() {
@@ -68,16 +70,22 @@ impl Events {
         Self { proxy, request, share: None, not_before: now, come: None, unsent: Bytes::new(), until, spoke: now }
     }
 
-    /// What comes next from upstream. May be dropped and asked again: nothing is lost.
-    async fn wait(&mut self) -> Arc<Outcome> {
-        if let Some(come) = &self.come {
-            return Arc::clone(come);
-        }
+    /// Has a share of the live request that waits for what comes next, and says when that was begun.
+    async fn join(&mut self) -> Instant {
         if self.share.is_none() {
             sleep_until(self.not_before).await;
             self.not_before = Instant::now() + PACE;
             self.share = self.proxy.join(LiveAsk::of(&self.request)).await.ok();
         }
+        self.share.as_ref().map_or_else(Instant::now, |share| share.begun)
+    }
+
+    /// What comes next from upstream. May be dropped and asked again: nothing is lost.
+    async fn wait(&mut self) -> Arc<Outcome> {
+        if let Some(come) = &self.come {
+            return Arc::clone(come);
+        }
+        self.join().await;
         let outcome = match &mut self.share {
             Some(share) => share.outcome().await,
             None => Arc::new(Outcome::Failed(Failure::Stopped)),

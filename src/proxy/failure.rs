@@ -23,6 +23,8 @@ pub enum Failure {
     Slow,
     /// What came is no answer of a shape service.
     Wrong(&'static str),
+    /// It is there, and could not answer this request.
+    Failed,
     /// 401, 403 or 404: it does not know us, or is something else.
     Refused(u16),
     /// 429 or 503 without a body that readers know.
@@ -59,7 +61,9 @@ impl Failure {
         match self {
             Self::Unreachable { .. } | Self::Slow => Some(Fault::Unreachable),
             Self::Wrong(_) | Self::Refused(_) => Some(Fault::Wrong),
-            Self::Unavailable { .. } | Self::Resting(_) | Self::Busy | Self::TooLong | Self::Stopped => None,
+            Self::Failed | Self::Unavailable { .. } | Self::Resting(_) | Self::Busy | Self::TooLong | Self::Stopped => {
+                None
+            }
         }
     }
 
@@ -81,6 +85,9 @@ impl Failure {
         match self {
             Self::Unreachable { .. } => unavailable("The shape service cannot be reached. Please try again."),
             Self::Slow => unavailable("The shape service did not answer in time. Please try again."),
+            Self::Failed => {
+                Answer::bad_gateway("The shape service cannot answer this request. Please try again.", soon)
+            }
             Self::Wrong(_) => Answer::bad_gateway("The shape service gave a broken answer. Please try again.", soon),
             Self::Refused(_) => {
                 Answer::bad_gateway("The shape service does not accept this server's requests.", OPERATOR)
@@ -112,6 +119,7 @@ mod tests {
             (Failure::Unreachable { repeatable: true }, 503),
             (Failure::Slow, 503),
             (Failure::Wrong("html"), 502),
+            (Failure::Failed, 502),
             (Failure::Refused(401), 502),
             (Failure::Unavailable { status: 429 }, 429),
             (Failure::Resting(Duration::from_millis(1500)), 503),

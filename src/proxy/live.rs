@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::answer::Head;
 use super::ask::{Ask, LiveAsk};
@@ -88,12 +88,16 @@ impl Outcome {
 }
 
 /// A reader's share of a live request.
-pub struct Share(watch::Receiver<Option<Arc<Outcome>>>);
+pub struct Share {
+    outcome: watch::Receiver<Option<Arc<Outcome>>>,
+    /// When the request was begun, by whomever.
+    pub begun: Instant,
+}
 
 impl Share {
     /// What the request comes to. May be dropped and asked again.
     pub async fn outcome(&mut self) -> Arc<Outcome> {
-        let come = self.0.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        let come = self.outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         come.unwrap_or_else(|| Arc::new(Outcome::Failed(Failure::Stopped)))
     }
 }
@@ -103,6 +107,7 @@ impl Share {
 pub struct LiveRequests(Rc<RefCell<HashMap<String, Rc<Entry>>>>);
 
 struct Entry {
+    begun: Instant,
     outcome: watch::Sender<Option<Arc<Outcome>>>,
     /// Readers so far.
     joined: Cell<u64>,
@@ -114,8 +119,12 @@ impl LiveRequests {
     pub fn join(&self, live: LiveAsk, upstream: &Rc<Upstream>, linger: Duration) -> Share {
         let known = self.0.borrow().get(&live.key).map(Rc::clone);
         let entry = known.unwrap_or_else(|| {
-            let entry =
-                Rc::new(Entry { outcome: watch::channel(None).0, joined: Cell::new(0), lingers: Cell::new(false) });
+            let entry = Rc::new(Entry {
+                begun: Instant::now(),
+                outcome: watch::channel(None).0,
+                joined: Cell::new(0),
+                lingers: Cell::new(false),
+            });
             self.0.borrow_mut().insert(live.key.clone(), Rc::clone(&entry));
             let open = Open { requests: self.clone(), key: live.key, entry: Rc::clone(&entry) };
             actix_rt::spawn(hold(open, live.ask, Rc::clone(upstream), linger));
@@ -124,7 +133,7 @@ impl LiveRequests {
         entry.joined.set(entry.joined.get() + 1);
         entry.lingers.set(entry.lingers.get() || live.lingers);
         // The task begins later: it always finds the first reader.
-        Share(entry.outcome.subscribe())
+        Share { outcome: entry.outcome.subscribe(), begun: entry.begun }
     }
 }
 

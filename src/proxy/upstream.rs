@@ -13,7 +13,7 @@ use tracing::{debug, error};
 
 use super::answer::{Head, Kind};
 use super::ask::Ask;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Pass};
 use super::connection::{self, Sockets};
 use super::failure::Failure;
 use super::places::{Place, Places};
@@ -200,13 +200,14 @@ impl Incoming {
 /// What an exchange says of the upstream; an exchange that is dropped says nothing.
 struct Verdict<'a> {
     breaker: &'a RefCell<Breaker>,
+    pass: Pass,
     passed: bool,
 }
 
 impl<'a> Verdict<'a> {
     fn pending(breaker: &'a RefCell<Breaker>) -> Result<Self, Failure> {
-        breaker.borrow_mut().admit(Instant::now()).map_err(Failure::Resting)?;
-        Ok(Self { breaker, passed: false })
+        let pass = breaker.borrow_mut().admit(Instant::now()).map_err(Failure::Resting)?;
+        Ok(Self { breaker, pass, passed: false })
     }
 
     fn pass(mut self, result: Result<(), Failure>) {
@@ -214,8 +215,8 @@ impl<'a> Verdict<'a> {
         match result {
             Ok(()) | Err(Failure::Unavailable { .. }) => breaker.succeeded(),
             Err(failure) => match failure.fault() {
-                Some(fault) => breaker.failed(fault, Instant::now(), rand::random()),
-                None => breaker.abandoned(Instant::now()),
+                Some(fault) => breaker.failed(self.pass, fault, Instant::now(), rand::random()),
+                None => breaker.abandoned(self.pass, Instant::now()),
             },
         }
         drop(breaker);
@@ -226,7 +227,7 @@ impl<'a> Verdict<'a> {
 impl Drop for Verdict<'_> {
     fn drop(&mut self) {
         if !self.passed {
-            self.breaker.borrow_mut().abandoned(Instant::now());
+            self.breaker.borrow_mut().abandoned(self.pass, Instant::now());
         }
     }
 }

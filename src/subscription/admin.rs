@@ -1,15 +1,17 @@
 //! What an operator asks of the registry, and what it says: of one process, and put together for several.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::reader::{Followed, Name, Reason, SubscriptionId, Transport, unix_ms};
+use super::reader::{Followed, Name, ReaderKey, Reason, SubscriptionId, Transport, unix_ms};
 use super::registry::{Entry, Registry, Selection};
 use crate::shape::{Handle, LogMode, Replica};
 
-/// Conditions and parameters that one list holds: what processes tell each other has a bound.
+/// Texts that one list holds: what processes tell each other has a bound.
 const MAX_LIST_BYTES: usize = 1 << 20;
+/// Entries of one page, whatever the caller asks for.
+pub const MAX_PAGE: usize = 500;
 
 /// Which subscriptions to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,11 +34,27 @@ pub struct Page {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
-    List { filter: Filter, page: Page },
-    Find { id: String },
-    Sessions { page: Page },
-    Shapes,
-    End { selection: Selection, block_seconds: u64 },
+    List {
+        filter: Filter,
+        page: Page,
+    },
+    Find {
+        id: String,
+    },
+    Sessions {
+        page: Page,
+    },
+    Shapes {
+        page: Page,
+    },
+    End {
+        selection: Selection,
+    },
+    /// Keeps readers out who were ended somewhere.
+    Block {
+        readers: Vec<ReaderKey>,
+        seconds: u64,
+    },
 }
 
 /// What one registry says.
@@ -46,7 +64,9 @@ pub enum Reply {
     Subscriptions(Listed),
     Sessions(Vec<Counted>),
     Shapes(Vec<SeenShape>),
-    Ended(usize),
+    /// The readers whose subscriptions were ended.
+    Ended(Vec<ReaderKey>),
+    Blocked,
 }
 
 /// A part of a list, in order of age.
@@ -91,9 +111,10 @@ pub struct Counted {
 /// A shape as its readers know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenShape {
+    pub handle: String,
+    /// As one of them asked for it.
     #[serde(flatten)]
     pub definition: Definition,
-    pub handle: Option<String>,
     pub readers: usize,
 }
 
@@ -172,6 +193,16 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// Bytes of what others have chosen, and of what that may be long.
+    fn text_bytes(&self) -> usize {
+        let Definition { table, filter, params, columns, .. } = &self.definition;
+        let some = [filter, columns, &self.session, &self.handle, &self.principal, &self.client];
+        let some: usize = some.into_iter().flatten().map(String::len).sum();
+        some + table.len() + params.iter().map(String::len).sum::<usize>()
+    }
+}
+
 impl From<&Followed> for Definition {
     fn from(followed: &Followed) -> Self {
         let Followed { table, filter, params, columns, replica, log } = followed.clone();
@@ -196,14 +227,14 @@ pub fn reply(registry: &Registry, question: &Question) -> Reply {
             Reply::Subscriptions(Listed { subscriptions: entry.map(Seen::of).into_iter().collect(), more: false })
         }
         Question::Sessions { page } => {
-            let sessions = registry.sessions_after(page.after.as_deref()).take(page.limit);
+            let sessions = registry.sessions_after(page.after.as_deref()).take(page.limit.min(MAX_PAGE));
             let counted =
                 |(session, subscriptions): (&str, usize)| Counted { session: session.to_owned(), subscriptions };
             Reply::Sessions(sessions.map(counted).collect())
         }
-        Question::Shapes => Reply::Shapes(shapes(registry)),
+        Question::Shapes { page } => Reply::Shapes(shapes(registry, page)),
         // Whoever may change the registry answers these.
-        Question::End { .. } => Reply::Ended(0),
+        Question::End { .. } | Question::Block { .. } => Reply::Blocked,
     }
 }
 
@@ -213,36 +244,38 @@ fn list(registry: &Registry, filter: &Filter, page: &Page) -> Listed {
     let entries = registry.after(filter.session.as_deref(), filter.principal.as_deref(), after);
     let (mut listed, mut bytes) = (Listed::default(), 0);
     for entry in entries.filter(|entry| filter.takes(entry)) {
-        listed.more = listed.subscriptions.len() == page.limit || bytes > MAX_LIST_BYTES;
+        listed.more = listed.subscriptions.len() == page.limit.min(MAX_PAGE) || bytes > MAX_LIST_BYTES;
         if listed.more {
             break;
         }
-        let followed = &entry.subscription.reader.followed;
-        bytes +=
-            followed.filter.as_ref().map_or(0, String::len) + followed.params.iter().map(String::len).sum::<usize>();
-        listed.subscriptions.push(Seen::of(entry));
+        let seen = Seen::of(entry);
+        bytes += seen.text_bytes();
+        listed.subscriptions.push(seen);
     }
     listed
 }
 
-/// Each generation of a shape that somebody follows.
-fn shapes(registry: &Registry) -> Vec<SeenShape> {
-    let mut readers: HashMap<(&Followed, Option<Handle>), usize> = HashMap::new();
+/// Generations of shapes that somebody follows, by handle; as far as a page goes.
+fn shapes(registry: &Registry, page: &Page) -> Vec<SeenShape> {
+    let mut readers: BTreeMap<Handle, (&Followed, usize)> = BTreeMap::new();
     for entry in registry.after(None, None, None) {
         let subscription = &entry.subscription;
-        *readers.entry((&subscription.reader.followed, subscription.position().handle)).or_default() += 1;
+        let Some(handle) = subscription.position().handle else { continue };
+        if page.after.as_deref().is_none_or(|after| handle.as_str() > after) {
+            readers.entry(handle).or_insert((&subscription.reader.followed, 0)).1 += 1;
+        }
     }
-    let shape = |((followed, handle), readers): ((&Followed, Option<Handle>), usize)| SeenShape {
+    let shape = |(handle, (followed, readers)): (Handle, (&Followed, usize))| SeenShape {
+        handle: handle.to_string(),
         definition: Definition::from(followed),
-        handle: handle.map(|handle| handle.to_string()),
         readers,
     };
-    readers.into_iter().map(shape).collect()
+    readers.into_iter().take(page.limit.min(MAX_PAGE)).map(shape).collect()
 }
 
 /// Puts together what several registries said to one question, each under the name of its process.
 pub fn together(question: &Question, replies: impl IntoIterator<Item = (String, Reply)>) -> Reply {
-    let (mut listed, mut sessions, mut shapes, mut ended) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), 0);
+    let (mut listed, mut sessions, mut shapes, mut ended) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (instance, reply) in replies {
         match reply {
             Reply::Subscriptions(mut some) => {
@@ -255,11 +288,12 @@ pub fn together(question: &Question, replies: impl IntoIterator<Item = (String, 
                 }
             }
             Reply::Shapes(some) => {
-                for SeenShape { definition, handle, readers } in some {
-                    *shapes.entry((definition, handle)).or_insert(0) += readers;
+                for SeenShape { handle, definition, readers } in some {
+                    shapes.entry(handle).or_insert((definition, 0)).1 += readers;
                 }
             }
-            Reply::Ended(some) => ended += some,
+            Reply::Ended(some) => ended.extend(some),
+            Reply::Blocked => {}
         }
     }
     match question {
@@ -269,11 +303,12 @@ pub fn together(question: &Question, replies: impl IntoIterator<Item = (String, 
             let counted = sessions.into_iter().map(|(session, subscriptions)| Counted { session, subscriptions });
             Reply::Sessions(counted.take(page.limit).collect())
         }
-        Question::Shapes => {
-            let seen = |((definition, handle), readers)| SeenShape { definition, handle, readers };
-            Reply::Shapes(shapes.into_iter().map(seen).collect())
+        Question::Shapes { page } => {
+            let seen = |(handle, (definition, readers))| SeenShape { handle, definition, readers };
+            Reply::Shapes(shapes.into_iter().take(page.limit).map(seen).collect())
         }
         Question::End { .. } => Reply::Ended(ended),
+        Question::Block { .. } => Reply::Blocked,
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,6 +36,18 @@ pub struct Reader {
     pub principal: Option<Arc<str>>,
     pub name: Name,
     pub followed: Arc<Followed>,
+}
+
+/// A reader's identity in a few bytes, the same in every process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ReaderKey([u8; 16]);
+
+impl Reader {
+    /// Its key. Two readers have the same one only by an accident that never happens.
+    pub fn key(&self) -> ReaderKey {
+        let digest = Sha256::digest(format!("{self:?}"));
+        ReaderKey(std::array::from_fn(|at| digest[at]))
+    }
 }
 
 /// What tells the readers of one principal and shape apart.

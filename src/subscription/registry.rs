@@ -11,7 +11,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::reader::{Followed, Position, Reader, Reason, Subscription, SubscriptionId, Transport};
+use super::reader::{Followed, Position, Reader, ReaderKey, Reason, Subscription, SubscriptionId, Transport};
 use crate::config::SubscriptionsConfig;
 use crate::listener::Outlet;
 use crate::shape::Handle;
@@ -29,8 +29,8 @@ pub struct Registry {
     followed: HashMap<Arc<Followed>, usize>,
     idle: BTreeSet<(Instant, SubscriptionId)>,
     lingering: BTreeSet<(Instant, Arc<str>)>,
-    blocked: HashMap<Reader, Instant>,
-    unblocked_at: BTreeMap<Instant, Vec<Reader>>,
+    blocked: HashMap<ReaderKey, Instant>,
+    unblocked_at: BTreeMap<Instant, Vec<ReaderKey>>,
     next_request: u64,
 }
 
@@ -150,7 +150,9 @@ impl Registry {
     /// # Errors
     /// The reader is kept out, or a limit on new subscriptions is met.
     pub fn follow(&mut self, mut asked: Asked, now: Instant) -> Result<Place, Refusal> {
-        if let Some(until) = self.blocked.get(&asked.reader)
+        // The key is made only when somebody is kept out.
+        if !self.blocked.is_empty()
+            && let Some(until) = self.blocked.get(&asked.reader.key())
             && *until > now
         {
             return Err(Refusal::Blocked(*until - now));
@@ -190,10 +192,11 @@ impl Registry {
         entry.answering.retain(|(open, _)| *open != request);
         entry.is_answered |= outcome.is_answered;
         entry.last_seen = SystemTime::now();
-        if outcome.has_stalled {
-            return self.end(id, now).map(|entry| (entry, Reason::Stalled));
-        }
         if entry.answering.is_empty() {
+            // Of several requests, one that stalls says nothing of the others: they may even be of others behind one address.
+            if outcome.has_stalled {
+                return self.end(id, now).map(|entry| (entry, Reason::Stalled));
+            }
             if !entry.is_answered {
                 return self.end(id, now).map(|entry| (entry, Reason::Refused));
             }
@@ -240,20 +243,21 @@ impl Registry {
         [idle, lingering, unblocked].into_iter().flatten().min()
     }
 
-    /// Ends all that an operator means; their readers are kept out for `block`, if that is given.
-    pub fn end_selected(&mut self, selection: &Selection, block: Option<Duration>, now: Instant) -> Vec<Entry> {
+    /// Ends all that an operator means.
+    pub fn end_selected(&mut self, selection: &Selection, now: Instant) -> Vec<Entry> {
         let selected: Vec<SubscriptionId> = match selection {
             Selection::Id(id) => SubscriptionId::parse(id).into_iter().collect(),
             Selection::Session(session) => self.of_session(session).into_iter().flatten().copied().collect(),
             Selection::Principal(principal) => self.of_principal(principal).into_iter().flatten().copied().collect(),
         };
-        let ended: Vec<Entry> = selected.into_iter().filter_map(|id| self.end(id, now)).collect();
-        if let Some(until) = block.and_then(|block| now.checked_add(block)) {
-            let readers: Vec<Reader> = ended.iter().map(|entry| entry.subscription.reader.clone()).collect();
-            self.blocked.extend(readers.iter().map(|reader| (reader.clone(), until)));
-            self.unblocked_at.entry(until).or_default().extend(readers);
-        }
-        ended
+        selected.into_iter().filter_map(|id| self.end(id, now)).collect()
+    }
+
+    /// Keeps readers out for this long, whether or not they are here.
+    pub fn block(&mut self, readers: Vec<ReaderKey>, time: Duration, now: Instant) {
+        let Some(until) = now.checked_add(time) else { return };
+        self.blocked.extend(readers.iter().map(|reader| (*reader, until)));
+        self.unblocked_at.entry(until).or_default().extend(readers);
     }
 
     /// Ends all there are.
@@ -380,7 +384,9 @@ impl Registry {
             && let Some(session) = self.sessions.get_mut(name)
         {
             session.open.remove(&id);
-            session.handles.extend(subscription.position().handle);
+            if entry.is_answered {
+                session.handles.extend(subscription.position().handle);
+            }
             if session.open.is_empty() {
                 let at = now + self.config.session_linger;
                 session.release_at = Some(at);

@@ -3,8 +3,7 @@
 use awc::http::header::HeaderMap;
 use awc::http::{Method, StatusCode};
 use plue_sync::config::{Config, Environment};
-use plue_sync::server::Server;
-use plue_sync::source::SourceError;
+use plue_sync::server::{Server, ServerError};
 use serde_json::Value;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -17,7 +16,7 @@ use super::Database;
 pub struct Api {
     address: std::net::SocketAddr,
     stop: CancellationToken,
-    running: JoinHandle<Result<(), SourceError>>,
+    running: JoinHandle<Result<(), ServerError>>,
     client: awc::Client,
     /// Where its engine keeps shapes; deleted with it.
     _storage: TempDir,

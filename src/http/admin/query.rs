@@ -8,12 +8,10 @@ use actix_web::web::Query;
 use actix_web::{FromRequest, HttpRequest};
 
 use crate::error::ApiError;
-use crate::subscription::{Filter, Page, Transport};
+use crate::subscription::{Filter, MAX_PAGE, Page, Transport};
 
 /// Entries of one page, unless the caller asks for another number.
 const PAGE: usize = 100;
-/// And at most this many.
-const MAX_PAGE: usize = 500;
 /// The longest time for which a reader is kept out: a day.
 const MAX_BLOCK_SECONDS: u64 = 24 * 60 * 60;
 

@@ -26,13 +26,15 @@ pub struct Shapes {
     silent: Silent,
 }
 
-/// `GET /v1/admin/shapes?limit=&after=`: those of the engine, the oldest first; of a proxy, all that somebody follows, with the
-/// subscriptions that follow them as `readers`.
+/// `GET /v1/admin/shapes?limit=&after=`: those of the engine, the oldest first; of a proxy, those that somebody follows, by
+/// handle, with the subscriptions that follow them as `readers`.
 pub async fn list(admin: Data<Admin>, source: Data<Source>, Paged(page): Paged) -> Result<Json<Shapes>, ApiError> {
     let Some(engine) = source.engine() else {
-        let Gathered { reply, silent } = admin.ask(Question::Shapes).await;
+        let limit = page.limit;
+        let Gathered { reply, silent } = admin.ask(Question::Shapes { page }).await;
         let Reply::Shapes(shapes) = reply else { return Err(ApiError::Internal) };
-        return Ok(Json(Shapes { shapes: shapes.iter().map(|shape| json!(shape)).collect(), next: None, silent }));
+        let next = shapes.last().filter(|_| shapes.len() == limit).map(|last| last.handle.clone());
+        return Ok(Json(Shapes { shapes: shapes.iter().map(|shape| json!(shape)).collect(), next, silent }));
     };
     let Page { after, limit } = page;
     let number = |after: String| Handle::from(after.as_str()).number().ok_or(ApiError::invalid("after", "a handle"));
