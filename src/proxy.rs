@@ -130,7 +130,7 @@ impl Proxy {
             (Live::Poll, Requested::After(after)) if request.subset.is_none() => self.poll(request, after).await,
             // Boxed, both: a held long-poll would keep room for them.
             (Live::Sse, Requested::After(after)) => Box::pin(events::answer(self, request, after)).await,
-            _ => Box::pin(self.fetch(request)).await,
+            _ => Box::pin(self.fetch(Ask::of(request))).await,
         };
         // Until its head was here, the upstream may have been making the shape.
         match permit.exchange() {
@@ -145,9 +145,9 @@ impl Proxy {
     }
 
     /// Passes an answer on as it comes.
-    async fn fetch(&self, request: &ShapeRequest) -> Answer {
+    async fn fetch(&self, ask: Ask) -> Answer {
         let (sender, answer) = oneshot::channel();
-        let sent = self.shared.client.send(Fetch { ask: Ask::of(request), answer: sender }).await;
+        let sent = self.shared.client.send(Fetch { ask, answer: sender }).await;
         match sent {
             Ok(()) => answer.await.unwrap_or_else(|_| Failure::Stopped.answer()),
             Err(_) => Failure::Stopped.answer(),
@@ -165,7 +165,8 @@ impl Proxy {
             () = self.shared.end_readers.cancelled() => return self.nothing_new(request, after),
         };
         match outcome.news() {
-            Ok(news) => self.news(request, news),
+            Ok(Some(news)) => self.news(request, news),
+            Ok(None) => Box::pin(self.fetch(LiveAsk::of(request).ask)).await,
             Err(refusal) => refusal,
         }
     }

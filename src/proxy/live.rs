@@ -26,17 +26,18 @@ use super::frame;
 use super::upstream::{Incoming, Upstream};
 use crate::shape::{Answer, Body, Handle, Lsn, Offset, Requested};
 
-#[cfg(test)]
-mod tests;
-
-/// A live answer is read whole before anybody gets it: it may be no larger than this. Chunks are closed at 10 MB; a single
-/// row can make one longer.
-const MAX_BODY_BYTES: usize = 256 << 20;
+/// A live answer up to this is read whole and shared. Each reader of a longer one has it fetched for itself, as it takes it: a
+/// reader that stalls must not hold a chunk of the log.
+const SHARED_BYTES: usize = 1 << 20;
 
 /// What a live request came to; the same for all who waited.
 #[derive(Debug)]
 pub enum Outcome {
     News(News),
+    /// More than is shared.
+    Long {
+        is_plue_sync: bool,
+    },
     /// 400, 409, 429 or 503, which readers know what to do with.
     Refused(Head, Bytes),
     Failed(Failure),
@@ -71,13 +72,14 @@ impl News {
 }
 
 impl Outcome {
-    /// The news.
+    /// The news; `None` if they are too long to be shared.
     ///
     /// # Errors
     /// The answer to readers, if there are none.
-    pub fn news(&self) -> Result<&News, Answer> {
+    pub fn news(&self) -> Result<Option<&News>, Answer> {
         match self {
-            Self::News(news) => Ok(news),
+            Self::News(news) => Ok(Some(news)),
+            Self::Long { .. } => Ok(None),
             Self::Refused(head, body) => {
                 let (status, headers) = (head.status, head.headers.clone());
                 Err(Answer { status, headers, body: Body::Full(body.clone()) })
@@ -183,10 +185,13 @@ async fn outcome_of(upstream: &Upstream, ask: &Ask) -> Outcome {
         Ok(incoming) => incoming,
         Err(failure) => return Outcome::Failed(failure),
     };
-    let read = match incoming.whole(MAX_BODY_BYTES).await {
+    let is_refusal = incoming.head.status >= 400;
+    let read = match incoming.whole(SHARED_BYTES).await {
         Err(_) => Err(Failure::Wrong("its answers break off")),
-        Ok(body) if incoming.head.status >= 400 => return Outcome::Refused(incoming.head, body),
-        Ok(body) => news(&incoming, body),
+        Ok(None) if is_refusal => Err(Failure::Wrong("its refusals have no end")),
+        Ok(None) => return Outcome::Long { is_plue_sync: incoming.is_plue_sync },
+        Ok(Some(body)) if is_refusal => return Outcome::Refused(incoming.head, body),
+        Ok(Some(body)) => news(&incoming, body),
     };
     read.map_or_else(
         |failure| {
@@ -204,10 +209,7 @@ fn news(incoming: &Incoming, body: Bytes) -> Result<News, Failure> {
         Some(Requested::After(end)) => end,
         _ => return Err(Failure::Wrong("its live answers have no offset")),
     };
-    // Whoever follows events goes on from `<position>_0`. One past the transaction, none of its changes comes twice; but
-    // only our own engine takes such a position.
-    let whole = end.tx > 0 && end != (Offset { op: u64::MAX, ..end });
-    let seen = (incoming.is_plue_sync && whole).then(|| Lsn(end.tx.saturating_add(1)));
+    let seen = seen_by_streams(end, incoming.is_plue_sync);
     // Services before Electric 1.4.8 do not say so in a header.
     let nothing_new = messages.iter().all(|message| frame::is_up_to_date(message));
     Ok(News {
@@ -224,3 +226,15 @@ fn news(incoming: &Incoming, body: Bytes) -> Result<News, Failure> {
         events: OnceLock::new(),
     })
 }
+
+/// The position that the last message of a stream names, if it is another than the upstream's.
+///
+/// Whoever follows events goes on from `<position>_0`. One past the transaction, none of its changes comes twice; but only
+/// our own engine takes such a position.
+pub fn seen_by_streams(end: Offset, is_plue_sync: bool) -> Option<Lsn> {
+    let is_in_log = end.tx > 0 && end.op != u64::MAX;
+    (is_plue_sync && is_in_log).then(|| Lsn(end.tx.saturating_add(1)))
+}
+
+#[cfg(test)]
+mod tests;

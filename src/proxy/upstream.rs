@@ -176,17 +176,17 @@ impl Incoming {
         Some(Err(Broken))
     }
 
-    /// The whole body, if it has no more than `most` bytes.
-    pub async fn whole(&mut self, most: usize) -> Result<Bytes, Broken> {
+    /// The whole body, or `None` if it is longer than this.
+    pub async fn whole(&mut self, most: usize) -> Result<Option<Bytes>, Broken> {
         let mut whole = BytesMut::new();
         while let Some(bytes) = self.next().await {
             let bytes = bytes?;
             if whole.len() + bytes.len() > most {
-                return Err(Broken);
+                return Ok(None);
             }
             whole.extend_from_slice(&bytes);
         }
-        Ok(whole.freeze())
+        Ok(Some(whole.freeze()))
     }
 
     /// Whether the connection has left the response, as it does at a proper end: see [`connection`].

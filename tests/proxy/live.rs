@@ -208,3 +208,32 @@ async fn a_stop_ends_live_readers_properly_and_at_once() {
     setup.is_idle().await;
     setup.serve.assert_quiet(&[]);
 }
+
+#[actix_rt::test]
+async fn an_answer_that_is_too_long_to_be_shared_reaches_who_polls_and_who_streams() {
+    const ROWS: usize = 5;
+    let setup = Setup::with(&[("ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD", "200000000")], &[]).await;
+    setup.add(0..1).await;
+    let mut poller = Reader::up_to_date(&setup.sessions()).await;
+    let mut streamer = Reader::up_to_date(&setup.sessions()).await;
+    let write = async {
+        setup
+            .run(&format!(
+                "INSERT INTO sessions (id, title, directory, time_created, time_updated)
+                     SELECT 'long' || n, 'Session', repeat('x\"],[{{', 150000), 0, 0 FROM generate_series(1, {ROWS}) n;"
+            ))
+            .await;
+    };
+    let all = |reader: &Reader| reader.rows.len() == ROWS + 1;
+    let poll = poller.follow_until(SOON, "all rows by polls", all);
+    let stream = streamer.stream_until(SOON, "all rows by events", all);
+    futures_util::future::join3(poll, stream, write).await;
+    assert_eq!(poller.rows, streamer.rows);
+    assert_eq!((poller.log.len(), streamer.log.len()), (ROWS, ROWS));
+    setup.add(1..2).await;
+    let more = |reader: &Reader| reader.rows.len() == ROWS + 2;
+    poller.follow_until(SOON, "another row by polls", more).await;
+    streamer.stream_until(SOON, "another row by events", more).await;
+    setup.is_idle().await;
+    setup.serve.assert_quiet(&[]);
+}

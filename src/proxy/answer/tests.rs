@@ -81,8 +81,13 @@ fn an_answer_goes_on_if_readers_know_it() {
         let checked = head(status, headers).check(kind, false);
         assert!(matches!(checked, Err(Failure::Wrong(_))), "{status} {kind:?}: {checked:?}");
     }
-    for status in [100, 201, 204, 206, 301, 302, 304, 405, 410, 413, 500, 502, 504, 599] {
+    for status in [100, 201, 204, 206, 301, 302, 304, 501, 502, 504, 599] {
         assert!(!wrong(status).is_empty(), "{status}");
+    }
+    for (status, failure) in
+        [(405, Failure::Failed), (410, Failure::Failed), (500, Failure::Failed), (414, Failure::TooLong)]
+    {
+        assert_eq!(head(status, &[JSON]).check(Kind::Log, false), Err(failure), "{status}");
     }
     for status in [401, 403, 404] {
         assert_eq!(head(status, &[JSON]).check(Kind::Log, false), Err(Failure::Refused(status)));
@@ -94,5 +99,7 @@ fn an_answer_goes_on_if_readers_know_it() {
         let given = head(status, &[JSON, ("retry-after", "7")]).with_retry_after();
         assert_eq!(given.get("retry-after"), Some("7"));
     }
-    assert!(matches!(head(400, &[("content-type", "text/html")]).check(Kind::Log, false), Err(Failure::Wrong(_))));
+    let page: Headers = &[("content-type", "text/html")];
+    assert_eq!(head(400, page).check(Kind::Log, false), Err(Failure::Failed), "of a proxy in between");
+    assert!(matches!(head(500, page).check(Kind::Log, false), Err(Failure::Wrong(_))), "nothing that a service says");
 }
