@@ -23,8 +23,9 @@ use support::{Server, percentiles};
 const SECONDS: u64 = 600;
 /// What is there after this is what should be there at the end.
 const WARM_UP: Duration = Duration::from_secs(60);
-/// Memory is judged by the middle of what was seen in a time of this length.
-const WINDOW: Duration = Duration::from_secs(15);
+/// Memory is judged by the middle of what was seen in a time of this length: from one moment to the next it differs by a tenth, by
+/// how many readers are just being answered.
+const WINDOW: Duration = Duration::from_secs(60);
 const MOST_GROWTH: f64 = 1.10;
 const SESSIONS: usize = 40;
 /// Readers at once, of which a tenth stalls.
@@ -86,7 +87,7 @@ async fn soak(url: &str, source: &str, time: Duration) -> Result<()> {
         let within = seen.iter().filter(|(at, _)| (from..until).contains(at)).map(|(_, kb)| *kb).collect::<Vec<_>>();
         (!within.is_empty()).then(|| percentiles(within).0).context("a shorter run than can be judged")
     };
-    let (early, late) = (middle(WARM_UP - WINDOW, WARM_UP)?, middle(time - WINDOW, time)?);
+    let (early, late) = (middle(WARM_UP, WARM_UP + WINDOW)?, middle(time.saturating_sub(WINDOW), time)?);
     let growth = late as f64 / early as f64;
     println!("{source}: {early} KB after the first minute, {late} KB at the end: {growth:.3} of it");
     crowd.shutdown().await;

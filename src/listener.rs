@@ -109,7 +109,8 @@ impl Listener {
                             let socket = Guarded::new(socket, patience);
                             // How a connection ends is its client's business.
                             if is_http2 {
-                                http2.serve(socket, peer).await;
+                                // Boxed: each HTTP/1 connection would keep room for it.
+                                Box::pin(http2.serve(socket, peer)).await;
                             } else {
                                 let _ = http1.call((socket, peer)).await;
                             }

@@ -98,7 +98,8 @@ async fn follow(
         let answer = source.answer(&asked, &mut permit).await;
         return stream::respond_to(&method, cached(answer), permit, None);
     };
-    let ticket = match door.enter(&request, &mut asked, &table, client).await {
+    // Boxed, as above.
+    let ticket = match Box::pin(door.enter(&request, &mut asked, &table, client)).await {
         Ok(ticket) => ticket,
         Err(refusal) => return stream::respond(&method, cached(refusal)),
     };
