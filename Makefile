@@ -28,7 +28,7 @@ SECONDS ?= 600
 soak:
 	@scripts/install.sh postgres
 	cargo build --locked --example with_postgres
-	PLUE_SOAK_SECONDS=$(SECONDS) target/debug/examples/with_postgres cargo bench --locked --bench soak
+	SOAK_SECONDS=$(SECONDS) target/debug/examples/with_postgres cargo bench --locked --bench soak
 
 bench:
 	@scripts/install.sh postgres

@@ -1,7 +1,7 @@
 //! Endurance: readers come, follow, stall and go while sessions are written to, and memory stays where it was.
 //!
-//! Runs `plue-sync serve` for [`SECONDS`] (or `PLUE_SOAK_SECONDS`), first with the engine in its process, then as a proxy to
-//! another (or one of them: `PLUE_SOAK_SOURCE=engine` or `proxy`), and prints its resident memory by the minute. Fails if the
+//! Runs `plue-sync serve` for [`SECONDS`] (or `SOAK_SECONDS`), first with the engine in its process, then as a proxy to
+//! another (or one of them: `SOAK_SOURCE=engine` or `proxy`), and prints its resident memory by the minute. Fails if the
 //! memory at the end is more than [`MOST_GROWTH`] above that after the first minute, or if anything is registered when
 //! everybody has gone.
 
@@ -39,8 +39,8 @@ const WRITE_EVERY: Duration = Duration::from_millis(10);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let seconds = std::env::var("PLUE_SOAK_SECONDS").ok().map_or(Ok(SECONDS), |text| text.parse())?;
-    let only = std::env::var("PLUE_SOAK_SOURCE").ok();
+    let seconds = std::env::var("SOAK_SECONDS").ok().map_or(Ok(SECONDS), |text| text.parse())?;
+    let only = std::env::var("SOAK_SOURCE").ok();
     for source in ["engine", "proxy"] {
         if only.as_deref().is_none_or(|only| only == source) {
             let run = async |url: String| soak(&url, source, Duration::from_secs(seconds)).await;

@@ -183,8 +183,9 @@ impl Handler<Ask> for Subscriptions {
 
     fn handle(&mut self, Ask(question): Ask, context: &mut Context<Self>) -> Self::Result {
         match question {
-            Question::End { selection } => {
-                let ended = self.registry.end_selected(&selection, Instant::now());
+            Question::End { selection, block_seconds } => {
+                let block = (block_seconds > 0).then(|| Duration::from_secs(block_seconds));
+                let ended = self.registry.end_selected(&selection, block, Instant::now());
                 for entry in &ended {
                     self.tell_end(entry, Reason::Admin);
                 }
@@ -192,7 +193,9 @@ impl Handler<Ask> for Subscriptions {
                 MessageResult(Reply::Ended(ended.iter().map(|entry| entry.subscription.reader.key()).collect()))
             }
             Question::Block { readers, seconds } => {
-                self.registry.block(readers, Duration::from_secs(seconds), Instant::now());
+                for entry in self.registry.block(readers, Duration::from_secs(seconds), Instant::now()) {
+                    self.tell_end(&entry, Reason::Admin);
+                }
                 self.arm(context);
                 MessageResult(Reply::Blocked)
             }

@@ -206,7 +206,8 @@ impl Admin {
 
     /// Ends what is meant, and keeps the readers out, in every process: one may come back to another.
     async fn end(&self, selection: Selection, Block(seconds): Block) -> Result<HttpResponse, ApiError> {
-        let Gathered { reply, mut silent } = self.ask(Question::End { selection }).await;
+        let question = Question::End { selection, block_seconds: seconds };
+        let Gathered { reply, mut silent } = self.ask(question).await;
         let Reply::Ended(readers) = reply else { return Err(ApiError::Internal) };
         if seconds > 0 {
             for some in readers.chunks(READERS_OF_A_BLOCK) {

@@ -47,8 +47,10 @@ pub enum Question {
     Shapes {
         page: Page,
     },
+    /// Ends subscriptions; their readers are kept out for so long, 0 for not at all.
     End {
         selection: Selection,
+        block_seconds: u64,
     },
     /// Keeps readers out who were ended somewhere.
     Block {

@@ -4,7 +4,7 @@
 //! exactly while it has subscriptions, or lingers. What is due is found in order of time, so a sweep costs what has
 //! become due and nothing for what is open.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Bound;
@@ -243,18 +243,32 @@ impl Registry {
         [idle, lingering, unblocked].into_iter().flatten().min()
     }
 
-    /// Ends all that an operator means.
-    pub fn end_selected(&mut self, selection: &Selection, now: Instant) -> Vec<Entry> {
+    /// Ends all that an operator means; their readers are kept out for `block`, if that is given.
+    pub fn end_selected(&mut self, selection: &Selection, block: Option<Duration>, now: Instant) -> Vec<Entry> {
         let selected: Vec<SubscriptionId> = match selection {
             Selection::Id(id) => SubscriptionId::parse(id).into_iter().collect(),
             Selection::Session(session) => self.of_session(session).into_iter().flatten().copied().collect(),
             Selection::Principal(principal) => self.of_principal(principal).into_iter().flatten().copied().collect(),
         };
-        selected.into_iter().filter_map(|id| self.end(id, now)).collect()
+        let ended: Vec<Entry> = selected.into_iter().filter_map(|id| self.end(id, now)).collect();
+        if let Some(block) = block {
+            // At once: a reader is back sooner than its operator's next word.
+            self.keep_out(ended.iter().map(|entry| entry.subscription.reader.key()).collect(), block, now);
+        }
+        ended
     }
 
-    /// Keeps readers out for this long, whether or not they are here.
-    pub fn block(&mut self, readers: Vec<ReaderKey>, time: Duration, now: Instant) {
+    /// Keeps readers out for this long who were ended elsewhere; those who have come here meanwhile are ended.
+    pub fn block(&mut self, readers: Vec<ReaderKey>, time: Duration, now: Instant) -> Vec<Entry> {
+        // An operator's word is rare enough to look at every reader.
+        let wanted: HashSet<&ReaderKey> = readers.iter().collect();
+        let here = self.readers.iter().filter(|(reader, _)| wanted.contains(&reader.key()));
+        let here: Vec<SubscriptionId> = here.map(|(_, id)| *id).collect();
+        self.keep_out(readers, time, now);
+        here.into_iter().filter_map(|id| self.end(id, now)).collect()
+    }
+
+    fn keep_out(&mut self, readers: Vec<ReaderKey>, time: Duration, now: Instant) {
         let Some(until) = now.checked_add(time) else { return };
         self.blocked.extend(readers.iter().map(|reader| (*reader, until)));
         self.unblocked_at.entry(until).or_default().extend(readers);

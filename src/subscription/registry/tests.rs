@@ -91,7 +91,7 @@ fn a_reader_without_a_request_is_idle_after_the_timeout_and_its_session_is_let_g
 fn a_reader_that_is_back_before_its_session_is_let_go_finds_it_kept() {
     let (mut registry, start) = (registry(), Instant::now());
     let place = registry.follow(asked("a", "s", None), start).expect("room");
-    registry.end_selected(&Selection::Session("s".into()), start);
+    registry.end_selected(&Selection::Session("s".into()), None, start);
     let back = registry.follow(asked("a", "s", None), start + LINGER / 2).expect("room");
     assert!(back.is_new && back.subscription.id != place.subscription.id);
     assert!(registry.sweep(start + 2 * LINGER).released.is_empty());
@@ -145,7 +145,7 @@ fn limits_count_new_subscriptions_by_session_by_principal_and_in_all() {
     assert_eq!(follow("a", "t", Some("p")), None);
     assert_eq!(follow("a", "u", Some("p")), None);
     assert_eq!(follow("a", "v", Some("p")), Some(Refusal::Full(Limit::All(5))));
-    let ended = registry.end_selected(&Selection::Session("s".into()), now);
+    let ended = registry.end_selected(&Selection::Session("s".into()), None, now);
     assert_eq!(ended.len(), 3);
     let mut follow = |session: &str, principal| registry.follow(asked("a", session, principal), now).err();
     assert_eq!(follow("v", Some("p")), Some(Refusal::Full(Limit::Principal(2))));
@@ -159,11 +159,10 @@ fn an_operator_ends_by_id_session_or_principal_and_may_keep_readers_out() {
     let two = registry.follow(asked("b", "s", None), start).expect("room").subscription;
     let three = registry.follow(asked("a", "t", Some("p")), start).expect("room").subscription;
     for unknown in ["", "sub_", "sub_0", "nonsense", &format!("{}0", one.id), &SubscriptionId::new().to_string()] {
-        assert!(registry.end_selected(&Selection::Id(unknown.into()), start).is_empty(), "{unknown}");
+        assert!(registry.end_selected(&Selection::Id(unknown.into()), None, start).is_empty(), "{unknown}");
     }
-    assert!(registry.end_selected(&Selection::Session("u".into()), start).is_empty());
-    let ended = registry.end_selected(&Selection::Id(two.id.to_string()), start);
-    registry.block(vec![two.reader.key()], IDLE, start);
+    assert!(registry.end_selected(&Selection::Session("u".into()), None, start).is_empty());
+    let ended = registry.end_selected(&Selection::Id(two.id.to_string()), Some(IDLE), start);
     assert_eq!(ended.len(), 1);
     assert!(two.end.is_cancelled() && !one.end.is_cancelled());
     let half = start + IDLE / 2;
@@ -172,10 +171,10 @@ fn an_operator_ends_by_id_session_or_principal_and_may_keep_readers_out() {
     assert!(registry.follow(asked("b", "t", None), half).is_ok(), "another shape");
     assert!(registry.follow(asked("b", "s", None), start + IDLE).is_ok(), "the time is over");
 
-    assert_eq!(registry.end_selected(&Selection::Principal("p".into()), start).len(), 2);
+    assert_eq!(registry.end_selected(&Selection::Principal("p".into()), None, start).len(), 2);
     assert!(one.end.is_cancelled() && three.end.is_cancelled());
     for session in ["s", "t"] {
-        registry.end_selected(&Selection::Session(session.into()), start);
+        registry.end_selected(&Selection::Session(session.into()), None, start);
     }
     registry.sweep(start + 2 * IDLE);
     assert!(left_over(&registry).is_empty(), "{:?}", left_over(&registry));
@@ -186,8 +185,11 @@ fn a_block_that_is_made_longer_holds_until_its_new_end() {
     let (mut registry, start) = (registry(), Instant::now());
     for (at, block) in [(start, 1), (start + Duration::from_secs(1), 10)] {
         registry.follow(asked("a", "s", None), at).expect("room");
-        registry.end_selected(&Selection::Session("s".into()), at);
-        registry.block(vec![asked("a", "s", None).reader.key()], Duration::from_secs(block), at);
+        registry.end_selected(&Selection::Session("s".into()), None, at);
+        // As another process has it done, to which the reader has come meanwhile.
+        registry.follow(asked("a", "s", None), at).expect("room");
+        let ended = registry.block(vec![asked("a", "s", None).reader.key()], Duration::from_secs(block), at);
+        assert_eq!(ended.len(), 1);
     }
     registry.sweep(start + Duration::from_secs(5));
     assert!(registry.follow(asked("a", "s", None), start + Duration::from_secs(5)).is_err());
