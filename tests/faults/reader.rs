@@ -136,6 +136,10 @@ impl Reader {
             Ok(body) => body,
             Err(error) => return self.broken(&error),
         };
+        if !body.ends_with(b"]") {
+            // This client takes a connection that ends in the middle of a body for the end of the body.
+            return self.broken(&std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+        }
         let messages: Vec<Value> = serde_json::from_slice(&body).expect("an array of messages");
         let mut state = self.state.borrow_mut();
         state.adopt(response.headers());

@@ -206,6 +206,33 @@ async fn shapes_are_listed_and_ended_and_replication_is_told_where_the_engine_is
     }
 }
 
+#[actix_rt::test]
+async fn an_operator_of_one_process_ends_and_keeps_out_readers_of_another() {
+    let scene = Scene::new(Source::Proxy, &[]).await;
+    let other = scene.another().await;
+    let there = eventually(SOON, "shapes at the other process", async || {
+        let reply = scene.parts_at(&other, "ses_1", Some("a")).first().await;
+        if reply.status == 200 { Ok(reply) } else { Err(reply.text()) }
+    })
+    .await;
+    scene.parts("ses_1", Some("b")).first().await.is(200);
+    // The processes hear each other once both have a connection for it.
+    let listed = scene.until_open(2).await;
+    assert_eq!((&listed[0]["client"], &listed[1]["client"]), (&json!("a"), &json!("b")));
+    assert_eq!(listed[0]["handle"], there.handle());
+    assert_ne!(listed[0]["instance"], listed[1]["instance"]);
+    let ended = scene.api.delete("/v1/admin/sessions/ses_1/subscriptions?block=600").await.is(200);
+    assert_eq!(ended, json!({"ended": 2}));
+    for client in ["a", "b"] {
+        for api in [&scene.api, &other] {
+            let refused = scene.parts_at(api, "ses_1", Some(client)).first().await.is(403);
+            assert_eq!(refused.json()["code"], "blocked");
+        }
+    }
+    scene.parts_at(&other, "ses_1", Some("c")).first().await.is(200);
+    other.stop().await;
+}
+
 /// Waits until the registry shows that so many readers wait: each has asked more often than it takes to read a shape.
 async fn held(scene: &Scene, count: usize) {
     eventually(SOON, "readers that wait", async || {

@@ -43,8 +43,8 @@ use with_both_sources;
 struct Scene {
     api: Api,
     /// The engine in another process, if there is one.
-    _upstream: Option<Engine>,
-    _database: Database,
+    upstream: Option<Engine>,
+    database: Database,
 }
 
 impl Scene {
@@ -58,7 +58,7 @@ impl Scene {
         let upstream_url = url.as_deref().map(|url| ("ELECTRIC_URL", url));
         let settings: Vec<_> = settings.iter().copied().chain(upstream_url).collect();
         let api = Api::with_settings(database.url(), &settings).await;
-        let scene = Self { api, _upstream: upstream, _database: database };
+        let scene = Self { api, upstream, database };
         eventually(SOON, "shapes", async || {
             let ready = scene.api.get("/ready").await;
             if ready.status == 200 { Ok(()) } else { Err(ready.body) }
@@ -68,13 +68,24 @@ impl Scene {
         scene
     }
 
+    /// Another process of the same deployment, where both are proxies.
+    async fn another(&self) -> Api {
+        let url = self.upstream.as_ref().expect("an upstream").binary.url();
+        Api::with_settings(self.database.url(), &[("ELECTRIC_URL", &url)]).await
+    }
+
     /// The parts of a session, for a reader that may give itself a name.
     fn parts(&self, session: &str, client: Option<&str>) -> Shape {
+        self.parts_at(&self.api, session, client)
+    }
+
+    /// The same at another process.
+    fn parts_at(&self, api: &Api, session: &str, client: Option<&str>) -> Shape {
         let client = client.map(|client| ("client", client));
         let own = [("table", "parts"), ("where", "session_id = $1"), ("params[1]", session)];
         let params: Vec<_> = own.into_iter().chain(client).collect();
         let http = awc::Client::builder().timeout(SOON).finish();
-        Shape::new(http, format!("http://{}", self.api.address()), &params)
+        Shape::new(http, format!("http://{}", api.address()), &params)
     }
 
     /// What the registry lists, in order of age.
