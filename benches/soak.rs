@@ -159,9 +159,12 @@ async fn follow(server: SocketAddr, name: &str, by_events: bool) -> Result<()> {
         (random.random_range(0..SESSIONS), Duration::from_millis(random.random_range(100..4000)))
     };
     let shape = format!("where=session_id='ses_{session}'&client={name}");
-    let first = head(&mut ask(server, &format!("offset=-1&{shape}")).await?).await?;
-    let handle = first.lines().find_map(|line| line.strip_prefix("electric-handle: ")).context("a handle")?.to_owned();
-    let mut offset = "0_0".to_owned();
+    head(&mut ask(server, &format!("offset=-1&{shape}")).await?).await?;
+    // On from the end: what a reader costs must not depend on how long the log has become.
+    let first = head(&mut ask(server, &format!("offset=now&{shape}")).await?).await?;
+    let header = |name: &str| first.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    let handle = header("electric-handle: ").context("a handle")?;
+    let mut offset = header("electric-offset: ").context("an offset")?;
     let until = tokio::time::Instant::now() + stay;
     let following = async {
         loop {
