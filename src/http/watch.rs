@@ -103,8 +103,9 @@ impl Door {
         let is_stream = asked.live == Live::Sse && answer.status == 200;
         let lifetime = self.stream_lifetime.filter(|_| is_stream).map(|lifetime| Box::pin(sleep(lifetime)));
         let end = &ticket.subscription().end;
-        // What is answered because of the end, or beside it, is not to be cut.
-        let end = (is_stream || !end.is_cancelled()).then(|| Box::pin(end.clone().cancelled_owned()));
+        // A short answer that is there already, be it because of the end, is not to be cut. A long one is.
+        let is_short = matches!(answer.body, Body::Empty | Body::Full(_));
+        let end = (!is_short || !end.is_cancelled()).then(|| Box::pin(end.clone().cancelled_owned()));
         Watch { ticket, end, lifetime, is_stream }
     }
 }
