@@ -5,7 +5,6 @@ use std::time::Duration;
 use actix_web::http::Method;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use tokio::time::sleep;
 
 use super::{SOON, Scene};
 use crate::support::{Engine, Shape, eventually};
@@ -30,25 +29,6 @@ async fn scene(settings: &[(&str, &str)]) -> (Scene, Shape, String) {
     (scene, shape, handle)
 }
 
-/// Bytes of memory that a process has.
-fn resident(engine: &Engine) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", engine.binary.pid())).expect("a running process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
-    let kilobytes = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
-    kilobytes << 10
-}
-
-/// The same once it does not change any more.
-async fn settled(engine: &Engine) -> u64 {
-    eventually(SOON, "memory that does not change", async || {
-        let before = resident(engine);
-        sleep(Duration::from_millis(500)).await;
-        let now = resident(engine);
-        if now.abs_diff(before) < 1 << 20 { Ok(now) } else { Err((before, now)) }
-    })
-    .await
-}
-
 async fn rest(body: &mut awc::ClientResponse, mut all: BytesMut) -> Bytes {
     while let Some(bytes) = body.next().await {
         all.extend_from_slice(&bytes.expect("the next bytes"));
@@ -70,14 +50,14 @@ async fn stall(case: &str, engine: &Engine, shape: &Shape, more: &[(&str, &str)]
         false => Bytes::new(),
     };
     assert!(!ends || expected.len() > 50_000_000, "{case}: {} bytes", expected.len());
-    let before = settled(engine).await;
+    let before = engine.binary.settled_memory().await;
     let mut stalled = Vec::new();
     for _ in 0..READERS {
         let mut body = shape.open(Method::GET, more, &[]).await;
         let first = body.next().await.expect("a body").expect("its first bytes");
         stalled.push((body, BytesMut::from(&first[..])));
     }
-    let held = settled(engine).await.saturating_sub(before) / READERS;
+    let held = engine.binary.settled_memory().await.saturating_sub(before) / READERS;
     assert!(held < MOST_BYTES, "{case}: {held} bytes for each of them");
     println!("{case}: {held} bytes for each reader that stalls");
     let (mut body, first) = stalled.pop().expect("a reader");

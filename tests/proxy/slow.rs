@@ -1,6 +1,5 @@
 //! Readers who do not read, and readers who leave in the middle.
 
-use std::fs;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,17 +52,10 @@ async fn settled(setup: &Setup) -> usize {
     .await
 }
 
-/// The memory that a process has, in bytes.
-fn resident(pid: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
-}
-
 #[actix_rt::test]
 async fn a_reader_that_stalls_stalls_the_upstream_and_holds_next_to_nothing() {
     let setup = large().await;
-    let (before, memory) = (settled(&setup).await, resident(setup.serve.pid()));
+    let (before, memory) = (settled(&setup).await, setup.serve.resident());
     let mut readers = Vec::new();
     for _ in 0..STALLED {
         readers.push(stalled(&setup).await);
@@ -72,8 +64,8 @@ async fn a_reader_that_stalls_stalls_the_upstream_and_holds_next_to_nothing() {
     let all = STALLED * ROWS as usize * 1_000_000;
     assert!(passed < all / 2, "{passed} of {all} bytes were drained");
     assert_eq!(setup.relay.counts().plain, STALLED, "the upstream waits");
-    let held = resident(setup.serve.pid()).saturating_sub(memory);
-    assert!(held < STALLED << 20, "{held} bytes are held for {STALLED} readers");
+    let held = setup.serve.resident().saturating_sub(memory);
+    assert!(held < (STALLED as u64) << 20, "{held} bytes are held for {STALLED} readers");
 
     // Reading on, one of them gets everything.
     let mut whole = readers.pop().expect("a reader");

@@ -1,11 +1,9 @@
 //! What operators see and end.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use futures_util::StreamExt;
 use futures_util::future::join;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use tokio::time::timeout;
 
 use super::{SOON, Scene, Source, Tail, with_both_sources};
@@ -24,8 +22,9 @@ async fn a_held_long_poll_that_is_ended_is_answered_properly_and_its_reader_goes
     let scene = Scene::new(source, &[]).await;
     let mut tail = Tail::of(scene.parts("ses_1", Some("a"))).await;
     let path = "/v1/admin/sessions/ses_1/subscriptions";
+    let before = scene.requests().await;
     let ended = async {
-        held(&scene, 1).await;
+        scene.until_asked(before + 1).await;
         assert_eq!(scene.api.delete("/v1/admin/sessions/ses_2/subscriptions").await.is(200), json!({"ended": 0}));
         assert_eq!(scene.api.delete(path).await.is(200), json!({"ended": 1}));
     };
@@ -41,7 +40,7 @@ async fn a_held_long_poll_that_is_ended_is_answered_properly_and_its_reader_goes
     scene.until_open(0).await;
     tail.offset = reply.offset();
     let (reply, ()) = join(tail.poll(), async {
-        held(&scene, 1).await;
+        scene.until_asked(1).await;
         scene.write("m1").await;
     })
     .await;
@@ -69,8 +68,9 @@ async fn who_is_kept_out_is_refused_until_the_time_is_over(source: Source) {
     let tail = Tail::of(one.clone()).await;
     let listed = scene.until_open(1).await;
     let path = format!("/v1/admin/subscriptions/{}?block=2", listed[0]["id"].as_str().expect("an id"));
+    let before = scene.requests().await;
     let ended = async {
-        held(&scene, 1).await;
+        scene.until_asked(before + 1).await;
         assert_eq!(scene.api.delete(&path).await.is(200), json!({"ended": 1}));
     };
     let (reply, ()) = join(tail.poll(), ended).await;
@@ -231,16 +231,4 @@ async fn an_operator_of_one_process_ends_and_keeps_out_readers_of_another() {
     }
     scene.parts_at(&other, "ses_1", Some("c")).first().await.is(200);
     other.stop().await;
-}
-
-/// Waits until the registry shows that so many readers wait: each has asked more often than it takes to read a shape.
-async fn held(scene: &Scene, count: usize) {
-    eventually(SOON, "readers that wait", async || {
-        let listed = scene.listed().await;
-        let waits = |one: &&Value| one["requests"].as_u64() > Some(0) && one["offset"] != "-1";
-        if listed.iter().filter(waits).count() >= count { Ok(()) } else { Err(listed) }
-    })
-    .await;
-    // The registry knows of a request before what it asks for has been looked at.
-    tokio::time::sleep(Duration::from_millis(50)).await;
 }

@@ -103,6 +103,20 @@ impl Scene {
         .await
     }
 
+    /// Requests of all subscriptions that are open.
+    async fn requests(&self) -> u64 {
+        self.listed().await.iter().map(|one| one["requests"].as_u64().expect("a count")).sum()
+    }
+
+    /// Waits until the open subscriptions have made so many requests.
+    async fn until_asked(&self, count: u64) {
+        eventually(SOON, &format!("{count} requests"), async || match self.requests().await {
+            seen if seen >= count => Ok(()),
+            seen => Err(seen),
+        })
+        .await;
+    }
+
     /// Adds a part to the session, in a message of its own.
     async fn write(&self, id: &str) {
         let message =

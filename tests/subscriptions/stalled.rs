@@ -53,7 +53,7 @@ async fn a_reader_that_takes_nothing_is_ended_and_one_that_takes_little_is_not(s
     let address: SocketAddr = serve.url().trim_start_matches("http://").parse().expect("an address");
     let whole = Slow::open(address, "whole").await.rest().await;
     assert!(whole > ROWS * ROW_BYTES, "{whole} bytes");
-    let before = settled(&serve).await;
+    let before = serve.settled_memory().await;
     let mut stalled = Vec::new();
     for at in 0..STALLED {
         stalled.push(Slow::open(address, &format!("stalled{at}")).await);
@@ -63,7 +63,7 @@ async fn a_reader_that_takes_nothing_is_ended_and_one_that_takes_little_is_not(s
     // It takes 3 MB in all: far less than there is, and some of it all the time.
     while began.elapsed() < 2 * TIMEOUT {
         slow.take(48 << 10).await;
-        most = most.max(resident(&serve));
+        most = most.max(serve.resident());
         sleep(Duration::from_millis(250)).await;
     }
     let held = most.saturating_sub(before) / (STALLED as u64 + 1);
@@ -140,22 +140,4 @@ impl Admin {
         let clients = listed["subscriptions"].as_array().expect("a list").iter();
         clients.filter_map(|one| one["client"].as_str().map(str::to_owned)).collect()
     }
-}
-
-/// Bytes of memory that the program has.
-fn resident(program: &Binary) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).expect("a running process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
-}
-
-/// The same once it does not change any more.
-async fn settled(program: &Binary) -> u64 {
-    eventually(SOON, "memory that does not change", async || {
-        let before = resident(program);
-        sleep(Duration::from_millis(300)).await;
-        let now = resident(program);
-        if now.abs_diff(before) < 1 << 20 { Ok(now) } else { Err((before, now)) }
-    })
-    .await
 }

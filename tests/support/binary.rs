@@ -122,6 +122,24 @@ impl Binary {
         kill_process(pid, signal).expect("a running process");
     }
 
+    /// Bytes of memory that it has, as Linux counts them.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
+    /// The same once it does not change any more.
+    pub async fn settled_memory(&self) -> u64 {
+        eventually(START_TIMEOUT, "memory that does not change", async || {
+            let before = self.resident();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let now = self.resident();
+            if now.abs_diff(before) < 1 << 20 { Ok(now) } else { Err((before, now)) }
+        })
+        .await
+    }
+
     /// Asks it to stop (SIGTERM), and says how it ended and how long that took.
     pub async fn terminate(&mut self) -> (ExitStatus, Duration) {
         let asked = Instant::now();
