@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::delete;
 use super::shape::Shape;
 use super::state::State;
-use crate::shape::{Handle, LogMode, Replica};
+use crate::shape::Handle;
 
 /// A shape, as it is at this moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,8 +59,8 @@ impl ShapeInfo {
             filter: condition.map(|condition| condition.text.clone()),
             params: condition.map(|condition| condition.params.clone()).unwrap_or_default(),
             columns: definition.selection.columns.clone(),
-            replica: if definition.replica == Replica::Full { "full" } else { "default" },
-            log: if definition.log == LogMode::ChangesOnly { "changes_only" } else { "full" },
+            replica: definition.replica.as_str(),
+            log: definition.log.as_str(),
             readers: shape.usage.readers(),
             entries: log.entries,
             rows: snapshot.rows(),

@@ -61,10 +61,10 @@ impl ShapeRequest {
         }
         fields.add_some("cursor", self.cursor.map(|cursor| cursor.to_string()).as_deref());
         if self.replica == Replica::Full {
-            fields.add("replica", "full");
+            fields.add("replica", self.replica.as_str());
         }
         if self.log == LogMode::ChangesOnly {
-            fields.add("log", "changes_only");
+            fields.add("log", self.log.as_str());
         }
         if self.compaction {
             fields.add("experimental_compaction", "true");

@@ -71,6 +71,16 @@ pub enum Replica {
     Full,
 }
 
+impl Replica {
+    /// Its name in the protocol.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What a shape's log holds (protocol, 2.1 and 6.2). Part of the shape's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum LogMode {
@@ -78,6 +88,16 @@ pub enum LogMode {
     Full,
     /// The changes alone: rows are asked for by subsets.
     ChangesOnly,
+}
+
+impl LogMode {
+    /// Its name in the protocol.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::ChangesOnly => "changes_only",
+        }
+    }
 }
 
 /// What a request without `offset` means.
@@ -200,8 +220,9 @@ impl Fields {
             queryable_columns: cast.names("queryable_columns", NO_NAMES),
             filter: cast.text("where"),
             params: cast.params(),
-            replica: cast.one_of("replica", [("default", Replica::Default), ("full", Replica::Full)]),
-            log: cast.one_of("log", [("full", LogMode::Full), ("changes_only", LogMode::ChangesOnly)]),
+            replica: cast
+                .one_of("replica", [Replica::Default, Replica::Full].map(|replica| (replica.as_str(), replica))),
+            log: cast.one_of("log", [LogMode::Full, LogMode::ChangesOnly].map(|log| (log.as_str(), log))),
             compaction: cast.boolean("experimental_compaction", "experimental_compaction"),
             cache_buster: cast.unjudged("cache-buster"),
             expired_handle: cast.unjudged("expired_handle"),

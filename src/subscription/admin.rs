@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::reader::{Followed, Name, ReaderKey, Reason, SubscriptionId, Transport, unix_ms};
+use super::reader::{Followed, Name, ReaderKey, Reason, SubscriptionId, Transport};
 use super::registry::{Entry, Registry, Selection};
-use crate::shape::{Handle, LogMode, Replica};
+use crate::shape::Handle;
 
 /// Texts that one list holds: what processes tell each other has a bound.
 const MAX_LIST_BYTES: usize = 1 << 20;
@@ -187,8 +188,8 @@ impl Seen {
             peer: subscription.peer.to_string(),
             client,
             transport: entry.transport,
-            time_opened: unix_ms(subscription.opened),
-            time_last_seen: unix_ms(entry.last_seen),
+            time_opened: DateTime::<Utc>::from(subscription.opened).timestamp_millis(),
+            time_last_seen: DateTime::<Utc>::from(entry.last_seen).timestamp_millis(),
             requests: entry.requests,
             bytes: subscription.bytes(),
         }
@@ -208,15 +209,8 @@ impl Seen {
 impl From<&Followed> for Definition {
     fn from(followed: &Followed) -> Self {
         let Followed { table, filter, params, columns, replica, log } = followed.clone();
-        let replica = match replica {
-            Replica::Default => "default",
-            Replica::Full => "full",
-        };
-        let log = match log {
-            LogMode::Full => "full",
-            LogMode::ChangesOnly => "changes_only",
-        };
-        Self { table, filter, params, columns, replica: replica.to_owned(), log: log.to_owned() }
+        let (replica, log) = (replica.as_str().to_owned(), log.as_str().to_owned());
+        Self { table, filter, params, columns, replica, log }
     }
 }
 
