@@ -35,9 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admissions, Permit};
 use crate::config::{EngineConfig, UpstreamConfig};
-use crate::shape::control::nothing_new;
 use crate::shape::{
-    Admission, Answer, Body, CachePolicy, Handle, Health, Live, LogHead, Lsn, Offset, Requested, ShapeRequest,
+    Admission, Answer, Body, CachePolicy, Handle, Health, Live, LogHead, Offset, Requested, ShapeRequest,
 };
 use ask::{Ask, LiveAsk};
 use failure::Failure;
@@ -127,7 +126,7 @@ impl Proxy {
     /// The answer to a shape request; of a live one, once there is something to say.
     pub async fn answer(&self, request: &ShapeRequest, permit: &mut Permit) -> Answer {
         let answer = match (request.live, request.offset) {
-            (Live::Poll, Requested::After(after)) if request.subset.is_none() => self.poll(request, after).await,
+            (Live::Poll, Requested::After(_)) if request.subset.is_none() => self.poll(request).await,
             // Boxed, both: a held long-poll would keep room for them.
             (Live::Sse, Requested::After(after)) => Box::pin(events::answer(self, request, after)).await,
             _ => Box::pin(self.fetch(Ask::of(request))).await,
@@ -154,7 +153,7 @@ impl Proxy {
         }
     }
 
-    async fn poll(&self, request: &ShapeRequest, after: Offset) -> Answer {
+    async fn poll(&self, request: &ShapeRequest) -> Answer {
         let mut share = match self.join(LiveAsk::of(request)).await {
             Ok(share) => share,
             Err(failure) => return failure.answer(),
@@ -162,7 +161,10 @@ impl Proxy {
         let outcome = tokio::select! {
             biased;
             outcome = share.outcome() => outcome,
-            () = self.shared.end_readers.cancelled() => return self.nothing_new(request, after),
+            () = self.shared.end_readers.cancelled() => {
+                let ended = Answer::nothing_new(request, &self.shared.rules.cache);
+                return ended.unwrap_or_else(|| Failure::Stopped.answer());
+            }
         };
         match outcome.news() {
             Ok(Some(news)) => self.news(request, news),
@@ -187,13 +189,6 @@ impl Proxy {
             answer.headers.push(("cache-control", rule.clone()));
         }
         answer
-    }
-
-    /// The end of a wait that the server ends. It names the position that the reader has: no answer can claim less.
-    fn nothing_new(&self, request: &ShapeRequest, after: Offset) -> Answer {
-        let Some(handle) = &request.handle else { return Failure::Stopped.answer() };
-        let head = self.head(request, handle, after, Reached { up_to_date: true, no_change: true });
-        head.answer(Body::Full(nothing_new(Lsn(after.tx))))
     }
 
     /// The head of an answer to a live request.

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use actix::Addr;
 use actix_web::{HttpMessage, HttpRequest};
@@ -13,10 +13,8 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::config::{EngineConfig, SubscriptionsConfig};
 use crate::listener::Outlet;
-use crate::shape::control::{nothing_new, resumes_after};
-use crate::shape::{
-    Answer, Body, CachePolicy, Handle, Invalid, Live, LogHead, Lsn, Requested, ShapeRequest, TableName,
-};
+use crate::shape::control::resumes_after;
+use crate::shape::{Answer, Body, CachePolicy, Handle, Invalid, Live, Requested, ShapeRequest, TableName};
 use crate::subscription::Transport;
 use crate::subscription::{Asked, Follow, Followed, Name, Position, Reader, Refusal, Sessions, Subscriptions, Ticket};
 
@@ -82,13 +80,7 @@ impl Door {
 
     /// What a request is answered whose subscription has been ended while it waited: as if nothing had happened.
     pub fn ended(&self, asked: &ShapeRequest) -> Answer {
-        let (Some(handle), Requested::After(end)) = (&asked.handle, asked.offset) else { return interrupted() };
-        if asked.live == Live::No {
-            return interrupted();
-        }
-        let (cache, now) = (&self.cache, SystemTime::now());
-        let head = LogHead { request: asked, handle, end, schema: "", up_to_date: true, no_change: true, cache, now };
-        head.answer(if asked.live == Live::Sse { Body::Empty } else { Body::Full(nothing_new(Lsn(end.tx))) })
+        Answer::nothing_new(asked, &self.cache).unwrap_or_else(interrupted)
     }
 
     /// Watches the answer to a registered request.

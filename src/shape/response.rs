@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde_json::json;
 
-use super::control::MUST_REFETCH;
-use super::{BadBody, Handle, Invalid, Live, Offset, Requested, ShapeRequest, cursor};
+use super::control::{self, MUST_REFETCH};
+use super::{BadBody, Handle, Invalid, Live, Lsn, Offset, Requested, ShapeRequest, cursor};
 
 #[cfg(test)]
 mod tests;
@@ -81,6 +81,19 @@ impl Answer {
     pub fn invalid(invalid: &Invalid) -> Self {
         let body = json!({"message": "Invalid request", "errors": invalid.errors()});
         Self::error(400, body.to_string())
+    }
+
+    /// 200 to a live request that is not held any longer: its reader has everything up to its own position, and no more is
+    /// claimed. `None` for a request that names no position to go on from.
+    pub fn nothing_new(request: &ShapeRequest, cache: &CachePolicy) -> Option<Self> {
+        let (Some(handle), Requested::After(end), true) = (&request.handle, request.offset, request.live != Live::No)
+        else {
+            return None;
+        };
+        let now = SystemTime::now();
+        let head = LogHead { request, handle, end, schema: "", up_to_date: true, no_change: true, cache, now };
+        let is_stream = request.live == Live::Sse;
+        Some(head.answer(if is_stream { Body::Empty } else { Body::Full(control::nothing_new(Lsn(end.tx))) }))
     }
 
     /// 409: the log cannot be continued; with the handle to use next, if it is known.
