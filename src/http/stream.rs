@@ -16,7 +16,7 @@ use crate::shape::{Answer, Body, BrokenStream};
 mod tests;
 
 /// A connection copies whatever it is given into its buffer: a reader that takes nothing holds one piece.
-const PIECE_BYTES: usize = 32 * 1024;
+pub const PIECE_BYTES: usize = 32 * 1024;
 
 /// Prints an answer to a request of this method.
 ///

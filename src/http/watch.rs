@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::stream::PIECE_BYTES;
 use crate::config::{EngineConfig, SubscriptionsConfig};
 use crate::listener::Outlet;
 use crate::shape::control::resumes_after;
@@ -95,9 +96,13 @@ impl Door {
         let is_stream = asked.live == Live::Sse && answer.status == 200;
         let lifetime = self.stream_lifetime.filter(|_| is_stream).map(|lifetime| Box::pin(sleep(lifetime)));
         let end = &ticket.subscription().end;
-        // A short answer that is there already, be it because of the end, is not to be cut. A long one is.
-        let is_short = matches!(answer.body, Body::Empty | Body::Full(_));
-        let end = (!is_short || !end.is_cancelled()).then(|| Box::pin(end.clone().cancelled_owned()));
+        // An answer of one piece is there already, be it because of the end, and is not to be cut. A longer one is.
+        let is_short = match &answer.body {
+            Body::Empty => true,
+            Body::Full(bytes) => bytes.len() <= PIECE_BYTES,
+            Body::Pieces { .. } | Body::Stream(_) => false,
+        };
+        let end = (!is_short).then(|| Box::pin(end.clone().cancelled_owned()));
         Watch { ticket, end, lifetime, is_stream }
     }
 }

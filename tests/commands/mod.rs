@@ -152,13 +152,20 @@ async fn a_stop_with_hundreds_of_live_readers_is_quick_and_ends_each_answer_prop
     let mut readers = Vec::new();
     for number in 0..READERS {
         let mode = if number % 2 == 0 { "&live_sse=true" } else { "" };
-        let path = format!("/shape?table=sessions&handle={handle}&offset=0_inf&live=true{mode}");
+        let path = format!("/shape?table=sessions&handle={handle}&offset=0_inf&live=true{mode}&client={number}");
         let mut reader = TcpStream::connect(&address).await.expect("a connection");
         let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
         reader.write_all(request.as_bytes()).await.expect("a request");
         readers.push(reader);
     }
-    // An event stream answers at once; the long-polls were asked before the last of them.
+    // One that the service has not read yet would be lost with its connection.
+    let shapes = format!("{}/v1/admin/shapes", serve.url());
+    eventually(SOON, "all readers", async || {
+        let mut answer = awc::Client::default().get(&shapes).send().await.map_err(|error| error.to_string())?;
+        let page: serde_json::Value = answer.json().await.map_err(|error| error.to_string())?;
+        if page["shapes"][0]["readers"] == READERS { Ok(()) } else { Err(page.to_string()) }
+    })
+    .await;
     let streams = readers.iter_mut().step_by(2);
     for stream in streams {
         let mut first = [0; 12];
