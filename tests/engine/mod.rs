@@ -4,6 +4,7 @@ mod admission;
 mod changes;
 mod consistency;
 mod deletion;
+mod hidden;
 mod hostile;
 mod identity;
 mod inventory;

@@ -115,7 +115,7 @@ impl Taken {
         Some(Mismatch {
             wrong,
             condition: condition.clone(),
-            details: format!("{details}\nour SQL: {}", self.filter.sql()),
+            details: format!("{details}\nour SQL: {}", self.filter.sql_to_run()),
         })
     }
 
@@ -240,7 +240,7 @@ pub async fn judge_all(oracle: &Oracle, judge: &Judge, conditions: Vec<Condition
     for (condition, taken) in conditions.iter().zip(&taken) {
         texts.push(condition.theirs.as_str());
         if let Ok(Ok(taken)) = taken {
-            texts.push(taken.filter.sql());
+            texts.push(taken.filter.sql_to_run());
         }
     }
     let mut verdicts = judge.verdicts(&texts).await.into_iter();
@@ -253,7 +253,7 @@ pub async fn judge_all(oracle: &Oracle, judge: &Judge, conditions: Vec<Condition
             Ok(Ok(taken)) => {
                 let sql = verdicts.next().expect("a verdict on each printed text");
                 let text = taken.settled(judge, text, &condition.theirs).await;
-                let sql = taken.settled(judge, sql, taken.filter.sql()).await;
+                let sql = taken.settled(judge, sql, taken.filter.sql_to_run()).await;
                 let wrong = taken.judged(oracle, condition, by_text.then_some(&text), &sql);
                 wrong.map_or_else(|| Outcome::Same(taken.filter.key().is_some()), Outcome::Wrong)
             }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::FilterError;
+use super::leak::Conjuncts;
 use super::print::print;
 use super::subquery::{Alternatives, Membership, Position};
 use super::tree::{Kind, Node};
@@ -79,7 +80,8 @@ impl Builder<'_> {
     fn row(&mut self, node: &Node, negated: bool) -> usize {
         let condition = if negated { Node::new(Type::Bool, Kind::Not(Box::new(node.clone()))) } else { node.clone() };
         let sql = print(&condition, self.table);
-        self.position(Position::Row { condition, sql })
+        let conjuncts = Conjuncts::of(&condition, self.table);
+        self.position(Position::Row { condition, sql, conjuncts })
     }
 
     fn membership(&mut self, membership: &Arc<Membership>, negated: bool) -> usize {

@@ -59,6 +59,8 @@ const COMPILER_STACK_BYTES: usize = 256 << 20;
 pub struct Filter {
     condition: Node,
     sql: String,
+    /// If it is another text.
+    sql_to_run: Option<String>,
     columns: Vec<usize>,
     key: Option<(usize, Vec<Bytes>)>,
     alternatives: Option<Alternatives>,
@@ -124,10 +126,13 @@ impl Filter {
 
     fn of(condition: Node, table: &Table) -> Result<Filter, FilterError> {
         let sql = print::print(&condition, table);
+        let conjuncts = leak::Conjuncts::of(&condition, table);
+        let to_run = if conjuncts.need_guard() { conjuncts.sql() } else { print::print_to_run(&condition, table) };
+        let sql_to_run = (to_run != sql).then_some(to_run);
         let columns = condition.columns();
         let key = key::key(&condition);
         let alternatives = disjuncts::alternatives(&condition, table)?;
-        Ok(Filter { condition, sql, columns, key, alternatives })
+        Ok(Filter { condition, sql, sql_to_run, columns, key, alternatives })
     }
 
     /// What it is made of, if it has subqueries: then it cannot be judged by a row alone, and [`Filter::matches`] is always `false`.
@@ -152,9 +157,15 @@ impl Filter {
         tables
     }
 
-    /// The condition as SQL, printed from the typed tree: the identity of the shape, and safe to put into a query.
+    /// The condition as SQL, printed from the typed tree: the identity of the shape.
     pub fn sql(&self) -> &str {
         &self.sql
+    }
+
+    /// The condition as SQL to put into a query. Where it has parts that can fail beside others that cannot, the first are kept from
+    /// rows that the others leave out, so that no error tells of those.
+    pub fn sql_to_run(&self) -> &str {
+        self.sql_to_run.as_deref().unwrap_or(&self.sql)
     }
 
     /// The condition as SQL that compares strings by the collations of their columns, as Postgres does by itself: for rows that

@@ -9,16 +9,23 @@ use crate::shape::quote_identifier;
 
 /// The SQL of an expression over the table's columns.
 pub fn print(node: &Node, table: &Table) -> String {
-    print_with(node, table, true)
+    print_with(node, table, true, false)
+}
+
+/// The same, but subqueries are guarded ([`Membership::sql_to_run`]).
+///
+/// [`Membership::sql_to_run`]: super::subquery::Membership::sql_to_run
+pub fn print_to_run(node: &Node, table: &Table) -> String {
+    print_with(node, table, true, true)
 }
 
 /// The same, but a string is compared with a constant by the collation of its column.
 pub fn print_by_collation(node: &Node, table: &Table) -> String {
-    print_with(node, table, false)
+    print_with(node, table, false, true)
 }
 
-fn print_with(node: &Node, table: &Table, orders_by_bytes: bool) -> String {
-    let mut printer = Printer { table, orders_by_bytes, sql: String::new() };
+fn print_with(node: &Node, table: &Table, orders_by_bytes: bool, to_run: bool) -> String {
+    let mut printer = Printer { table, orders_by_bytes, to_run, sql: String::new() };
     printer.node(node);
     printer.sql
 }
@@ -27,6 +34,7 @@ struct Printer<'a> {
     table: &'a Table,
     /// Whether strings are ordered by code point where a collation could say something else.
     orders_by_bytes: bool,
+    to_run: bool,
     sql: String,
 }
 
@@ -51,7 +59,9 @@ impl Printer<'_> {
                 self.sql.push_str(")::");
                 self.sql.push_str(&node.ty.to_string());
             }
-            Kind::InSubquery(membership) => self.sql.push_str(&membership.sql),
+            Kind::InSubquery(membership) => {
+                self.sql.push_str(if self.to_run { &membership.sql_to_run } else { &membership.sql });
+            }
             Kind::Call { function, arguments } | Kind::Matches { function, arguments, .. } => {
                 self.call(function, arguments);
             }

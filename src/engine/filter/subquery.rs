@@ -11,6 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Filter;
+use super::leak::{Conjuncts, guarded};
 use super::tree::Node;
 use super::types::Type;
 use crate::engine::tables::Table;
@@ -86,8 +87,10 @@ pub struct Subquery {
     /// What is selected.
     pub columns: Vec<Compared>,
     pub filter: Option<Arc<Filter>>,
-    /// `SELECT .. FROM ..`, printed from its parts; with the table's oid it tells subqueries apart.
+    /// `SELECT .. FROM ..`, printed from its parts; with the table's oid it tells subqueries apart,
     pub sql: String,
+    /// and as it is run.
+    pub sql_to_run: String,
 }
 
 /// A row's value, and the subquery that it is looked up in.
@@ -95,15 +98,17 @@ pub struct Subquery {
 pub struct Membership {
     pub left: Vec<Compared>,
     pub subquery: Arc<Subquery>,
-    /// The whole of it as SQL.
+    /// The whole of it as SQL,
     pub sql: String,
+    /// and as it is run: no error in it tells of rows that its condition leaves out.
+    pub sql_to_run: String,
 }
 
 /// One of the conditions that a row's standing is made of.
 #[derive(Debug)]
 pub enum Position {
     /// On the row alone.
-    Row { condition: Node, sql: String },
+    Row { condition: Node, sql: String, conjuncts: Conjuncts },
     /// `IN`, or `NOT IN`.
     In { membership: Arc<Membership>, negated: bool },
 }
@@ -128,6 +133,15 @@ impl Position {
             Self::In { membership, negated: true } => format!("(NOT {})", membership.sql).into(),
         }
     }
+
+    /// The position as SQL that is run for rows of the shape.
+    pub fn sql_to_run(&self) -> Cow<'_, str> {
+        match self {
+            Self::Row { sql, .. } => sql.into(),
+            Self::In { membership, negated: false } => (&membership.sql_to_run).into(),
+            Self::In { membership, negated: true } => format!("(NOT {})", membership.sql_to_run).into(),
+        }
+    }
 }
 
 impl Alternatives {
@@ -138,6 +152,37 @@ impl Alternatives {
             Position::In { membership, negated } => has(at, membership) != *negated,
         };
         self.positions.iter().enumerate().map(stands).collect()
+    }
+
+    /// SQL for rows whose value in position `at` is one of some, by the condition `has_value`, which never fails: at least those that are
+    /// included by a disjunct with that position. What can fail is asked only of rows of which the rest of the disjunct is known.
+    pub fn rows_sql(&self, at: usize, has_value: &str) -> String {
+        let asked: Vec<Conjuncts> =
+            self.disjuncts.iter().filter(|list| list.contains(&at)).map(|list| self.asked(list)).collect();
+        // A disjunct that asks nothing more of the row leaves all of them.
+        if asked.iter().any(Conjuncts::is_empty) {
+            return has_value.to_owned();
+        }
+        let others = asked.iter().map(Conjuncts::sql).collect::<Vec<_>>().join(" OR ");
+        match asked.iter().all(Conjuncts::never_fail) {
+            true => format!("({has_value} AND ({others}))"),
+            false => format!("({})", guarded(has_value, &format!("({others})"))),
+        }
+    }
+
+    /// What a disjunct asks of the row alone. Without what can fail if several subqueries decide: another one may hide the row.
+    fn asked(&self, disjunct: &[usize]) -> Conjuncts {
+        let (mut asked, mut subqueries) = (Conjuncts::default(), 0);
+        for position in disjunct.iter().filter_map(|at| self.positions.get(*at)) {
+            match position {
+                Position::Row { conjuncts, .. } => asked.add(conjuncts),
+                Position::In { .. } => subqueries += 1,
+            }
+        }
+        if subqueries > 1 {
+            asked.drop_risky();
+        }
+        asked
     }
 
     /// Whether a row with this standing is included.

@@ -27,7 +27,7 @@ fn column(name: &str, type_name: &str, type_oid: u32) -> Column {
     }
 }
 
-fn table() -> Table {
+pub fn table() -> Table {
     let columns = vec![
         column("id", "int4", 23),
         column("value", "text", 25),

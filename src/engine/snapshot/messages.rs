@@ -54,7 +54,7 @@ impl<'a> Messages<'a> {
     /// and the conditions that it selects after them.
     pub fn conditions(&self) -> Vec<String> {
         let positions = self.tags.iter().flat_map(|(_, alternatives)| &alternatives.positions);
-        positions.map(|position| format!("({}) IS TRUE", position.sql())).collect()
+        positions.map(|position| format!("({}) IS TRUE", position.sql_to_run())).collect()
     }
 
     /// The query of the shape's rows, for COPY.
@@ -63,7 +63,8 @@ impl<'a> Messages<'a> {
         let table = &definition.table;
         let columns = self.columns().into_iter().map(quote_identifier);
         let list = columns.chain(self.conditions()).collect::<Vec<_>>().join(", ");
-        let condition = definition.condition.as_ref().map(|condition| format!(" WHERE {}", condition.filter.sql()));
+        let condition =
+            definition.condition.as_ref().map(|condition| format!(" WHERE {}", condition.filter.sql_to_run()));
         format!("COPY (SELECT {list} FROM {}{}) TO STDOUT", table.rows(), condition.unwrap_or_default())
     }
 

@@ -123,7 +123,7 @@ impl Graph {
         let nodes = self.below(shape).into_iter().filter_map(|number| self.nodes.get(&number));
         let counts = nodes.filter(|node| is_building(node)).filter_map(|node| {
             let Kind::Subquery { columns, .. } = &node.kind else { return None };
-            let condition = node.filter.as_ref().map(|filter| filter.sql().to_owned());
+            let condition = node.filter.as_ref().map(|filter| filter.sql_to_run().to_owned());
             Some(Count { number: node.number, table: Arc::clone(&node.table), columns: columns.clone(), condition })
         });
         counts.collect()

@@ -70,7 +70,7 @@ impl Order {
 }
 
 /// Rows that a move of these values can concern: the value is in a position, and what else an alternative with that position asks of the
-/// row is so. The node decides; this keeps the answer small.
+/// row alone is so. The node decides; this keeps the answer small, and a row that it would not take makes no error.
 fn condition(node: &Node, asked: &[(u64, Key)]) -> String {
     let Some(alternatives) = node.filter.as_ref().and_then(|filter| filter.alternatives()) else {
         return "false".into();
@@ -84,16 +84,7 @@ fn condition(node: &Node, asked: &[(u64, Key)]) -> String {
         let values = asked.iter().filter(|(number, _)| *number == subquery).map(|(_, key)| key);
         let columns: Vec<&Column> = membership.left.iter().map(|left| &node.table.columns[left.position]).collect();
         let Some(has_value) = any_of(&columns, values) else { continue };
-        let others = alternatives.disjuncts.iter().filter(|disjunct| disjunct.contains(&at)).map(|disjunct| {
-            let rows = disjunct.iter().filter_map(|at| match &alternatives.positions[*at] {
-                Position::Row { sql, .. } => Some(format!("({sql})")),
-                Position::In { .. } => None,
-            });
-            rows.collect::<Vec<_>>().join(" AND ")
-        });
-        let others: Vec<String> = others.collect();
-        let narrowed = others.iter().all(|other| !other.is_empty());
-        found.push(if narrowed { format!("({has_value} AND (({})))", others.join(") OR (")) } else { has_value });
+        found.push(alternatives.rows_sql(at, &has_value));
     }
     if found.is_empty() { "false".into() } else { found.join(" OR ") }
 }

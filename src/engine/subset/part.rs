@@ -69,7 +69,7 @@ impl Part {
     pub fn sql(&self, definition: &Definition, messages: &Messages<'_>) -> Sql {
         let (columns, conditions) = (messages.columns(), messages.conditions());
         let from = definition.table.rows();
-        let main = definition.condition.as_ref().map(|condition| condition.filter.sql());
+        let main = definition.condition.as_ref().map(|condition| condition.filter.sql_to_run());
         let selected = columns.iter().map(|name| quote_identifier(name));
         let fenced = main.is_some() && self.condition.as_ref().is_some_and(|own| !own.never_fails);
         // Behind the fence they have names.

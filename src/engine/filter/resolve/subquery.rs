@@ -45,7 +45,9 @@ impl<'a> Resolver<'a> {
         let names = left.iter().map(|left| quote_identifier(&outer.columns[left.position].name));
         let names = names.collect::<Vec<_>>().join(", ");
         let sql = format!("(({names}) IN ({}))", subquery.sql);
-        let node = Node::new(Type::Bool, Kind::InSubquery(Arc::new(Membership { left, subquery, sql })));
+        let sql_to_run = format!("(({names}) IN ({}))", subquery.sql_to_run);
+        let membership = Membership { left, subquery, sql, sql_to_run };
+        let node = Node::new(Type::Bool, Kind::InSubquery(Arc::new(membership)));
         Ok(Operand::from(match negated {
             true => Node::new(Type::Bool, Kind::Not(Box::new(node))),
             false => node,
@@ -101,9 +103,13 @@ impl<'a> Resolver<'a> {
             let text = format!("column {name} is generated, and cannot be used in the condition of a subquery");
             return Err(FilterError::in_where(text));
         }
-        let condition = filter.as_ref().map(|filter| format!(" WHERE {}", filter.sql())).unwrap_or_default();
-        let sql = format!("SELECT {names} FROM {}{condition}", table.rows());
-        Ok(Subquery { table: Arc::clone(table), columns, filter, sql })
+        let select = |condition: Option<&str>| {
+            let condition = condition.map(|sql| format!(" WHERE {sql}")).unwrap_or_default();
+            format!("SELECT {names} FROM {}{condition}", table.rows())
+        };
+        let sql = select(filter.as_deref().map(Filter::sql));
+        let sql_to_run = select(filter.as_deref().map(Filter::sql_to_run));
+        Ok(Subquery { table: Arc::clone(table), columns, filter, sql, sql_to_run })
     }
 }
 
