@@ -16,6 +16,7 @@ mod body;
 pub mod cors;
 pub mod electric;
 pub mod health;
+pub mod limits;
 mod messages;
 mod parts;
 mod sessions;
