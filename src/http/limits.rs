@@ -107,7 +107,7 @@ impl<C: Clock + Clone> Limits<C> {
         }
     }
 
-    /// How many principals and addresses have a bucket that is not known to be full, an address of failed logins apart: for operators.
+    /// How many buckets are kept, of all kinds: for operators.
     pub fn keys(&self) -> usize {
         let limits = [&self.principals, &self.addresses, &self.failures];
         limits.into_iter().flatten().map(|limit| limit.buckets.len()).sum()
