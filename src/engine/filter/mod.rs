@@ -22,6 +22,7 @@ mod key;
 mod leak;
 mod like;
 mod moment;
+mod outline;
 mod parse;
 mod pinned;
 mod posix;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use index::Index;
+pub use outline::{Outline, both, outline};
 pub use parse::is_reserved;
 pub use pinned::pinned;
 pub use probe::{Key, has_null, parts, probe};
@@ -106,12 +108,7 @@ impl Filter {
         if text.len() <= SHORT_TEXT_BYTES || text.len() > parse::MAX_BYTES {
             return Self::compile_here(text, params, table, tables);
         }
-        std::thread::scope(|scope| {
-            let compiler = std::thread::Builder::new().stack_size(COMPILER_STACK_BYTES);
-            let compiled = compiler.spawn_scoped(scope, || Self::compile_here(text, params, table, tables));
-            compiled.ok().and_then(|thread| thread.join().ok())
-        })
-        .unwrap_or_else(|| Err(FilterError::in_where("the condition could not be compiled")))
+        on_deep_stack(|| Self::compile_here(text, params, table, tables))
     }
 
     fn compile_here(
@@ -195,6 +192,16 @@ impl Filter {
     pub fn key(&self) -> Option<(usize, Vec<Bytes>)> {
         self.key.clone()
     }
+}
+
+/// Reads a condition on a thread with a stack of its own.
+fn on_deep_stack<T: Send>(read: impl FnOnce() -> Result<T, FilterError> + Send) -> Result<T, FilterError> {
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().stack_size(COMPILER_STACK_BYTES);
+        let read = reader.spawn_scoped(scope, read);
+        read.ok().and_then(|thread| thread.join().ok())
+    })
+    .unwrap_or_else(|| Err(FilterError::in_where("the condition could not be compiled")))
 }
 
 fn is_true(condition: &Node, row: &[Option<Bytes>]) -> bool {

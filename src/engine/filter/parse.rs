@@ -10,7 +10,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
-use self::lexis::{Touching, apart, is_number, joins_differently};
+use self::lexis::{Touching, apart, hides_comment, is_number, joins_differently};
 use super::FilterError;
 
 /// The longest condition, in bytes.
@@ -73,6 +73,11 @@ impl Tokens {
 }
 
 impl Tokens {
+    /// Whether there is an operator that Postgres does not have by itself.
+    pub fn have_foreign_operator(&self) -> bool {
+        self.list.iter().any(|token| matches!(token, Token::CustomBinaryOperator(_)))
+    }
+
     /// Notes a SYMMETRIC behind BETWEEN, which sqlparser does not know; ASYMMETRIC says nothing new.
     fn takes_symmetry(&mut self, token: &Token) -> bool {
         let Token::Word(word) = token else { return false };
@@ -182,6 +187,9 @@ impl Source {
             }
             self.check_token(&token, start, end)?;
             let written = self.slice(start, end);
+            if hides_comment(&token, &written) {
+                return Err(self.error_near(start, end));
+            }
             if joins_differently(&tokens.list, &token) || before.splits_differently(&token, &written, start) {
                 return Err(self.error_near(start, end));
             }

@@ -67,6 +67,13 @@ pub fn apart(token: Token, written: &str) -> Vec<Token> {
     vec![operator, sign]
 }
 
+/// Whether a comment begins in a token for Postgres, whose operators end there, and none for sqlparser: `>--` is one operator to it,
+/// and what is behind is text to the one and a comment to the other.
+pub fn hides_comment(token: &Token, written: &str) -> bool {
+    let is_quoted = matches!(token, Token::Word(word) if word.quote_style.is_some());
+    !is_quoted && !is_string(token) && (written.contains("--") || written.contains("/*"))
+}
+
 fn is_operator(written: &str) -> bool {
     written.chars().all(|c| "+-*/<>=~!@#%^&|`?".contains(c))
 }
