@@ -4,6 +4,7 @@
 //! told at once, by number and with the flag that changes it.
 
 mod dev;
+mod token;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ enum Command {
     Engine(EngineFlags),
     /// Bring the database to the newest migration and stop
     Migrate(FileFlag),
+    /// Print a token for development, signed with the secret of the settings
+    Token(token::Flags),
 }
 
 #[derive(Debug, Args)]
@@ -76,20 +79,25 @@ pub async fn run(arguments: Arguments, environment: &Environment) -> anyhow::Res
         Command::Serve(flags) => serve(flags, environment).await,
         Command::Engine(flags) => engine(&flags, environment).await,
         Command::Migrate(file) => migrate(file, environment).await,
+        Command::Token(flags) => token::run(&flags, environment),
     }
 }
 
 async fn serve(flags: ServeFlags, environment: &Environment) -> anyhow::Result<()> {
     let mut config = Config::load(flags.file.config.as_deref(), environment)?;
     config.server.listen = flags.listen.unwrap_or(config.server.listen);
-    config.server.insecure = flags.insecure;
     config.require_database()?;
-    if !flags.insecure {
-        bail!(
-            "there is no authentication yet: whoever reaches {} could read and write everything; \
-             start with --insecure to accept that",
+    match (config.auth.is_set(), flags.insecure) {
+        (false, false) => bail!(
+            "no authentication is configured: whoever reaches {} could read and write everything; set \
+             PLUE_AUTH__JWT_SECRET or PLUE_AUTH__JWKS, or start with --insecure to accept that",
             config.server.listen
-        );
+        ),
+        (true, true) => bail!(
+            "--insecure and authentication exclude each other: leave out the flag, or PLUE_AUTH__JWT_SECRET and \
+             PLUE_AUTH__JWKS"
+        ),
+        _ => {}
     }
     let stop = stop_on_signals()?;
     refuse_taken(config.server.listen, "--listen")?;

@@ -4,12 +4,14 @@
 //! value that each takes: a key that it does not have, in a file or in a `PLUE_` variable, stops the start. Later wins: default file,
 //! `--config FILE`, `.env`, environment, flags. No error and no `Debug` output contains the value of a secret.
 
+mod auth;
 mod duration;
 mod electric;
 mod environment;
 mod layer;
+mod shapes;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,10 +20,12 @@ use figment::error::Kind;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-pub use duration::InvalidDuration;
+pub use auth::{AuthConfig, ColumnClaim, InvalidRole, Role, algorithm_named};
+pub use duration::{InvalidDuration, parse as parse_duration};
 pub use electric::ElectricConfig;
 pub use environment::Environment;
 use layer::Layer;
+pub use shapes::{ShapeConfig, ShapesConfig};
 
 use crate::shape::CachePolicy;
 
@@ -37,11 +41,15 @@ const UPSTREAM_HOLD: Duration = Duration::from_secs(20);
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub server: ServerConfig,
+    pub auth: AuthConfig,
     pub database: DatabaseConfig,
     pub writer: WriterConfig,
     pub subscriptions: SubscriptionsConfig,
     pub upstream: UpstreamConfig,
     pub engine: EngineConfig,
+    /// Shapes with names, only from a file.
+    #[serde(default)]
+    pub shapes: ShapesConfig,
 }
 
 /// The API's own listener.
@@ -53,12 +61,11 @@ pub struct ServerConfig {
     pub max_body_bytes: usize,
     /// Origins that browsers may call from; `*` for any.
     pub cors_origins: Vec<String>,
+    /// Proxies whose `x-forwarded-for` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Where the engine's own, Electric-compatible API listens beside ours. Only `dev` has one, so it is no setting.
     #[serde(skip)]
     pub engine_listen: Option<SocketAddr>,
-    /// Whether the operator has said that everybody may do everything: only by a flag, so it is no setting.
-    #[serde(skip)]
-    pub insecure: bool,
 }
 
 /// The pool that the write path and the reading endpoints share.
@@ -248,6 +255,7 @@ impl Config {
         at_least_one("subscriptions.max", subscriptions.max as u64)?;
         at_least_one("subscriptions.max_per_session", subscriptions.max_per_session as u64)?;
         at_least_one("subscriptions.max_per_principal", subscriptions.max_per_principal as u64)?;
+        self.auth.check()?;
         self.upstream.check()?;
         self.engine.check()
     }

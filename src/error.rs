@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use tracing::error;
@@ -23,8 +24,14 @@ pub enum ApiError {
     Invalid { field: Cow<'static, str>, expected: Cow<'static, str> },
     /// No such thing, or none that this caller may know of: the two must look the same.
     NotFound(&'static str),
-    /// Not for this caller.
-    Forbidden,
+    /// Nobody has shown who it is: why not.
+    Unauthorized(String),
+    /// Not for this caller: what it lacks.
+    Forbidden(Cow<'static, str>),
+    /// Too many requests of one caller or address; more after this time.
+    TooManyRequests(Duration),
+    /// The head of the request is longer than this many bytes.
+    HeadersTooLarge(usize),
     /// Not in the way that this server is set up: why.
     NotAvailable(&'static str),
     /// The path exists, the method does not.
@@ -37,6 +44,8 @@ pub enum ApiError {
     Busy,
     /// Postgres cannot be reached. Nothing was written.
     Unavailable,
+    /// Whether a token is valid cannot be said just now.
+    NotChecked,
     /// Postgres went away while it committed: the write may have happened.
     OutcomeUnknown,
     /// Ours to fix. The cause is in the log and never in the answer.
@@ -54,13 +63,17 @@ impl ApiError {
         match self {
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
-            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::HeadersTooLarge(_) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
             Self::NotAvailable(_) => (StatusCode::NOT_IMPLEMENTED, "not_available"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::AlreadyExists(_) => (StatusCode::CONFLICT, "already_exists"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::NotChecked => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -72,13 +85,19 @@ impl fmt::Display for ApiError {
         match self {
             Self::Invalid { field, expected } => write!(f, "{field}: expected {expected}"),
             Self::NotFound(what) => write!(f, "no such {what}"),
-            Self::Forbidden => f.write_str("only this machine may ask that; `serve --insecure` lets everybody"),
+            Self::Unauthorized(why) => f.write_str(why),
+            Self::Forbidden(what) => f.write_str(what),
+            Self::TooManyRequests(_) => f.write_str("too many requests; try again later"),
+            Self::HeadersTooLarge(max_bytes) => write!(f, "the headers are longer than {max_bytes} bytes"),
             Self::NotAvailable(why) => f.write_str(why),
             Self::MethodNotAllowed => f.write_str("this path does not take this method"),
             Self::AlreadyExists(what) => write!(f, "this {what} exists with other content"),
             Self::TooLarge(max_bytes) => write!(f, "the body is longer than {max_bytes} bytes"),
             Self::Busy => f.write_str("too many writes are waiting; nothing was written, try again"),
             Self::Unavailable => f.write_str("the database cannot be reached; nothing was written, try again"),
+            Self::NotChecked => f.write_str(
+                "the token cannot be checked: the keys of its issuer, or the database, cannot be reached; try again",
+            ),
             Self::OutcomeUnknown => {
                 f.write_str("the database went away during the commit; the write may have happened")
             }
@@ -104,8 +123,19 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let (status, code) = self.contract();
         let mut response = HttpResponse::build(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        match self {
+            Self::TooManyRequests(wait) => {
+                _ = response.insert_header((RETRY_AFTER, wait.as_secs_f64().ceil().max(1.0) as u64))
+            }
+            Self::Unauthorized(_) => _ = response.insert_header((WWW_AUTHENTICATE, "Bearer")),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+            }
+            _ => {}
+        }
+        if matches!(self, Self::Unauthorized(_) | Self::Forbidden(_) | Self::TooManyRequests(_)) {
+            // It says something of who asks.
+            response.insert_header((CACHE_CONTROL, "no-store"));
         }
         let field = if let Self::Invalid { field, .. } = self { Some(field.as_ref()) } else { None };
         response.json(Body { code, message: self.to_string(), field })

@@ -1,6 +1,7 @@
 //! Agents write sessions, messages and parts; every browser that watches a session sees them at once.
 
 pub mod admission;
+pub mod auth;
 pub mod config;
 pub mod db;
 pub mod engine;

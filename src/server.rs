@@ -4,6 +4,7 @@
 //! |---|---|
 //! | migrations | |
 //! | pool | 6. the pool closes with its last user |
+//! | guard | |
 //! | Writer | 4. the Writer does what it has taken |
 //! | engine, or proxy | 5. the engine stores what it has applied and confirms it to Postgres; the proxy closes its connections |
 //! | registry | 2. live answers end, so that their readers connect elsewhere |
@@ -25,10 +26,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::config::{Config, ElectricConfig};
-use crate::db::Database;
+use crate::auth::jwt::{self, KeysError, Verifier};
+use crate::auth::named::BadShape;
+use crate::auth::narrow::AGENT_TABLES;
+use crate::auth::revocations::Refreshing;
+use crate::auth::{Guard, NamedShapes, Narrow, Revocations};
+use crate::config::{ColumnClaim, Config, ElectricConfig};
 use crate::db::migrations::{self, MigrateError};
+use crate::db::{Database, ReadError, access};
 use crate::engine::{Engine, EngineError};
+use crate::http::address::TrustedProxies;
 use crate::http::admin::Admin;
 use crate::http::cors::Origins;
 use crate::http::electric::{Access, electric_app};
@@ -40,7 +47,7 @@ use crate::postgres::{InvalidUrl, Postgres};
 use crate::proxy::{InvalidUpstream, Proxy, UpstreamUrl};
 use crate::shape::Handle;
 use crate::source::{Running, Source, SourceError};
-use crate::subscription::{Stop, Subscriptions};
+use crate::subscription::{Ask, Question, Stop, Subscriptions};
 use crate::writer::{Drain, Writer};
 
 /// How long a reader may take no byte while there are some to take.
@@ -63,6 +70,14 @@ pub enum StartError {
     Migrate(#[from] MigrateError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Shape(#[from] BadShape),
+    #[error("auth.jwks: {0}")]
+    Keys(#[from] KeysError),
+    #[error("cannot read from Postgres who is kept out, and what claims are columns of")]
+    Revocations(#[from] ReadError),
+    #[error("auth.column_claims: the table sessions has no column {column}, which the claim {claim} is to equal")]
+    ColumnClaim { column: String, claim: String },
     #[error("cannot listen on {address}: {cause}")]
     Listen { address: SocketAddr, cause: std::io::Error },
 }
@@ -90,6 +105,23 @@ struct BehindApi {
     writer: Addr<Writer>,
     registry: Registry,
     instances: instances::Running,
+    /// Ends with the rest: it only reads.
+    _gate: Option<Gate>,
+}
+
+/// What keeps a guard's knowledge new.
+struct Gate {
+    _keys: jwt::Running,
+    _revocations: Refreshing,
+}
+
+/// What the handlers of the API ask.
+#[derive(Clone)]
+struct ApiData {
+    state: Data<AgentState>,
+    source: Data<Source>,
+    admin: Data<Admin>,
+    guard: Data<Guard>,
 }
 
 /// The registry and its thread.
@@ -123,17 +155,25 @@ impl Server {
             }
         };
         let source = Data::new(source);
-        let state = Data::new(AgentState { database, writer: writer.clone() });
+        let (guard, keys) = start_guard(config, &database).await?;
+        let state = Data::new(AgentState::new(database, writer.clone()));
         let registry = start_registry(config, &source);
-        let asked = registry.address.clone();
-        let (all, instances) =
-            Instances::start(direct, move |question| Box::pin(http::admin::answer(asked.clone(), question)));
-        let admin = Admin { registry: registry.address.clone(), instances: all, is_open: config.server.insecure };
-        let mut listeners = vec![listen_api(config, state, source.clone(), Data::new(admin))?];
+        let (asked, revocations) = (registry.address.clone(), guard.revocations().cloned());
+        let gate = keys.zip(revocations.as_ref()).map(|(keys, revocations)| {
+            let registry = registry.address.clone();
+            // Of whom nobody told this process.
+            let thrown_out = move |principals| registry.do_send(Ask(Question::ThrowOut { principals }));
+            Gate { _keys: keys, _revocations: revocations.keep_reading(thrown_out) }
+        });
+        let answer = move |question| Box::pin(http::admin::answer(asked.clone(), revocations.clone(), question)) as _;
+        let (all, instances) = Instances::start(direct, answer);
+        let admin = Admin { registry: registry.address.clone(), instances: all };
+        let api = ApiData { state, source: source.clone(), admin: Data::new(admin), guard: Data::new(guard) };
+        let mut listeners = vec![listen_api(config, api)?];
         if let Some(address) = config.server.engine_listen {
             listeners.push(listen_electric(address, Access::Open, source)?);
         }
-        let behind_api = Some(BehindApi { writer, registry, instances });
+        let behind_api = Some(BehindApi { writer, registry, instances, _gate: gate });
         Ok(Self { listeners, behind_api, source: running })
     }
 
@@ -173,7 +213,7 @@ impl Server {
             }
         };
         join(readers_end, join_all(self.listeners.into_iter().map(Listener::stop))).await;
-        if let Some(BehindApi { writer, registry, instances }) = self.behind_api {
+        if let Some(BehindApi { writer, registry, instances, .. }) = self.behind_api {
             // A Postgres that does not answer must not hold the stop: what is in flight then is lost with
             // nobody told that it was done.
             let _ = timeout(WRITER_GRACE, join(writer.send(Drain), instances.stop())).await;
@@ -218,26 +258,47 @@ fn upstream(config: &Config) -> Result<Option<UpstreamUrl>, InvalidUpstream> {
     upstream.is_set().then(|| UpstreamUrl::parse(upstream.url.expose_secret(), &upstream.secret)).transpose()
 }
 
-fn listen_api(
-    config: &Config,
-    state: Data<AgentState>,
-    source: Data<Source>,
-    admin: Data<Admin>,
-) -> Result<Listener, StartError> {
-    let door = Data::new(Door::new(admin.registry.clone(), &config.subscriptions, &config.engine));
+/// Who stands at the gate: nobody, unless the settings say whose tokens are believed.
+async fn start_guard(config: &Config, database: &Database) -> Result<(Guard, Option<jwt::Running>), StartError> {
+    let narrow = Narrow::new(NamedShapes::new(&config.shapes, &AGENT_TABLES)?);
+    let Some((verifier, keys)) = Verifier::start(&config.auth).await? else {
+        info!("there is no authentication: whoever reaches the API may read and write everything");
+        return Ok((Guard::open(narrow), None));
+    };
+    let algorithms: Vec<String> = config.auth.pinned().iter().map(|algorithm| format!("{algorithm:?}")).collect();
+    info!("tokens are signed with {}, or minted here", algorithms.join(", "));
+    let revocations = Revocations::new(database.clone());
+    // Nobody who is kept out may be let in for the first moments.
+    revocations.read().await?;
+    for ColumnClaim { column, claim } in &config.auth.column_claims {
+        let is_there = database.read(async |conn| access::has_column(conn, column).await).await?;
+        if !is_there {
+            return Err(StartError::ColumnClaim { column: column.clone(), claim: claim.clone() });
+        }
+    }
+    let origins = &config.server.cors_origins;
+    Ok((Guard::closed(narrow, &config.auth, verifier, database.clone(), revocations, origins), Some(keys)))
+}
+
+fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
+    let door = Data::new(Door::new(api.admin.registry.clone(), &config.subscriptions, &config.engine));
     let max_body_bytes = config.server.max_body_bytes;
-    let origins = Data::new(Origins::from_setting(&config.server.cors_origins));
+    let origins = Data::new(Origins::from_setting(&config.server.cors_origins, api.guard.cookie().is_some()));
+    let trusted = Data::new(TrustedProxies(config.server.trusted_proxies.clone()));
     let address = config.server.listen;
     let listener = Listener::start(address, config.subscriptions.idle_timeout, move || {
         App::new()
-            .app_data(source.clone())
+            .app_data(api.source.clone())
+            .app_data(api.state.clone())
+            .app_data(api.admin.clone())
+            .app_data(api.guard.clone())
             .app_data(origins.clone())
+            .app_data(trusted.clone())
             .app_data(door.clone())
-            .app_data(admin.clone())
             .configure(http::shape::api_routes)
             .configure(http::health::health_routes)
             .configure(http::admin::admin_routes)
-            .configure(|app| http::agent_state(app, state.clone(), max_body_bytes, &origins))
+            .configure(|app| http::agent_state(app, max_body_bytes, &origins))
             .default_service(web::to(http::not_found))
     });
     let listener = listener.map_err(|cause| StartError::Listen { address, cause })?;

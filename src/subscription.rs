@@ -199,6 +199,17 @@ impl Handler<Ask> for Subscriptions {
                 self.arm(context);
                 MessageResult(Reply::Blocked)
             }
+            Question::ThrowOut { principals } => {
+                let selections = principals.into_iter().map(Selection::Principal);
+                let now = Instant::now();
+                let ended: Vec<Entry> =
+                    selections.flat_map(|selection| self.registry.end_selected(&selection, None, now)).collect();
+                for entry in &ended {
+                    self.tell_end(entry, Reason::Revoked);
+                }
+                self.arm(context);
+                MessageResult(Reply::Ended(ended.iter().map(|entry| entry.subscription.reader.key()).collect()))
+            }
             question => MessageResult(admin::reply(&self.registry, &question)),
         }
     }

@@ -48,7 +48,7 @@ pub async fn run(flags: Flags, environment: &Environment, stop: CancellationToke
     let address = config.server.listen;
     if !address.ip().is_loopback() {
         bail!(
-            "`dev` has no authentication and listens on this machine only; choose --listen 127.0.0.1:{}",
+            "`dev` has ports without authentication and listens on this machine only; choose --listen 127.0.0.1:{}",
             address.port()
         );
     }
@@ -91,17 +91,23 @@ async fn serve(config: &Config, cluster: &Cluster, stop: CancellationToken) -> a
         return Ok(());
     }
     let server = Server::start(config).await?;
-    println!("{}", welcome(&server.addresses(), &cluster.url(DATABASE), cluster.dir()));
+    println!("{}", welcome(&server.addresses(), &cluster.url(DATABASE), cluster.dir(), config.auth.is_set()));
     Ok(server.run(stop).await?)
 }
 
 /// What to open, and what to try first.
-fn welcome(addresses: &[SocketAddr], url: &str, data: &Path) -> String {
+fn welcome(addresses: &[SocketAddr], url: &str, data: &Path, needs_token: bool) -> String {
     let [api, engine] = addresses else { return String::new() };
     let data = data.display();
+    let (to_whom, token) = if needs_token {
+        let show = " -H \"authorization: Bearer $(plue-sync token --role admin)\"";
+        ("to this machine alone; the API asks for a token", show)
+    } else {
+        ("open to everybody on this machine and to nobody else", "")
+    };
     format!(
         "
-plue-sync runs, open to everybody on this machine and to nobody else.
+plue-sync runs, {to_whom}.
 
   API       http://{api}
   engine    http://{engine}/v1/shape   (as the Electric service)
@@ -109,8 +115,8 @@ plue-sync runs, open to everybody on this machine and to nobody else.
 
 Create a session, then read all of them as a shape:
 
-  curl http://{api}/v1/sessions -H 'content-type: application/json' -d '{{\"directory\": \"/tmp\", \"title\": \"First\"}}'
-  curl 'http://{api}/shape?table=sessions'
+  curl http://{api}/v1/sessions{token} -H 'content-type: application/json' -d '{{\"directory\": \"/tmp\", \"title\": \"First\"}}'
+  curl 'http://{api}/shape?table=sessions'{token}
 
 Ctrl-C stops all of it; the data stays.
 "

@@ -35,7 +35,8 @@ impl Layer {
     /// Refuses a key that the defaults do not have, by its full path.
     pub fn refuse_unknown_keys(&self, defaults: &Self) -> Result<(), ConfigError> {
         let unknown = |key: String| ConfigError::UnknownKey { key, layer: self.name.clone() };
-        for (section, value) in &self.keys {
+        // The operator's own names.
+        for (section, value) in self.keys.iter().filter(|(section, _)| *section != "shapes") {
             if !defaults.keys.contains_key(section) {
                 return Err(unknown(section.clone()));
             }

@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use crate::config::DatabaseConfig;
 use crate::postgres::{Postgres, reason};
 
+pub mod access;
 pub mod message;
 pub mod migrations;
 pub mod part;

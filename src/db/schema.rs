@@ -1,6 +1,31 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    blocked_principals (principal) {
+        principal -> Text,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    capability_tokens (id) {
+        #[max_length = 64]
+        id -> Varchar,
+        hash -> Bytea,
+        #[max_length = 64]
+        session_id -> Varchar,
+        #[max_length = 20]
+        role -> Varchar,
+        tables -> Nullable<Array<Nullable<Text>>>,
+        minted_by -> Nullable<Text>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     messages (id) {
         #[max_length = 64]
         id -> Varchar,
@@ -125,4 +150,12 @@ diesel::joinable!(parts -> sessions (session_id));
 diesel::joinable!(snapshot_history -> sessions (session_id));
 diesel::joinable!(subtasks -> sessions (session_id));
 
-diesel::allow_tables_to_appear_in_same_query!(messages, parts, sessions, snapshot_history, subtasks,);
+diesel::allow_tables_to_appear_in_same_query!(
+    blocked_principals,
+    capability_tokens,
+    messages,
+    parts,
+    sessions,
+    snapshot_history,
+    subtasks,
+);

@@ -4,8 +4,10 @@ use diesel::prelude::*;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
 use serde::Serialize;
 
+use super::access::shown;
 use super::patch::patch;
 use super::schema::sessions;
+use crate::auth::Scope;
 use crate::ids::SessionId;
 use crate::json::Json;
 
@@ -72,6 +74,8 @@ pub struct Listed {
     pub after: Option<(i64, SessionId)>,
     /// At most this many.
     pub limit: i64,
+    /// Only those that are in it.
+    pub scope: Scope,
 }
 
 /// Locks sessions against every other writer until the transaction ends, in id order, so that two writers cannot
@@ -99,6 +103,9 @@ pub async fn exists(conn: &mut AsyncPgConnection, id: &SessionId) -> QueryResult
 /// Sessions, the one updated last first; sessions of the same time by id.
 pub async fn list(conn: &mut AsyncPgConnection, listed: &Listed) -> QueryResult<Vec<Session>> {
     let mut query = sessions::table.select(Session::as_select()).limit(listed.limit).into_boxed();
+    if !listed.scope.is_everything() {
+        query = query.filter(shown(&listed.scope));
+    }
     if let Some(project_id) = &listed.project_id {
         query = query.filter(sessions::project_id.eq(project_id));
     }

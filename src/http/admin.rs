@@ -5,6 +5,8 @@
 //! | `/subscriptions` | GET `?session=&principal=&table=&transport=&limit=&after=` |
 //! | `/subscriptions/{id}` | GET; DELETE `?block=` |
 //! | `/sessions/{session}/subscriptions`, `/principals/{principal}/subscriptions` | DELETE `?block=` |
+//! | `/principals` | GET: those who are kept out |
+//! | `/principals/{principal}/block` | PUT; DELETE |
 //! | `/sessions` | GET `?limit=&after=` |
 //! | `/events` | GET |
 //! | `/shapes` | GET `?limit=&after=` |
@@ -13,23 +15,23 @@
 //!
 //! No page of another origin may use it: there are no CORS headers here.
 
+mod blocks;
 mod events;
 mod query;
 mod shapes;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use actix::Addr;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::HttpResponse;
 use actix_web::http::header;
-use actix_web::middleware::{DefaultHeaders, Next, from_fn};
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, Json, Path, ServiceConfig};
-use actix_web::{Error, HttpResponse};
 use serde::Serialize;
 
+use super::access::{admins_only, authenticated};
 use super::{not_found, resource};
+use crate::auth::Revocations;
 use crate::error::ApiError;
 use crate::instances::{Answers, InstanceId, Instances};
 use crate::subscription::{Ask, Counted, Listed, Question, Reply, Seen, Selection, Subscriptions, together};
@@ -41,19 +43,20 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Readers that one order to keep out names: what processes tell each other has a bound, and a key takes 80 bytes.
 const READERS_OF_A_BLOCK: usize = 500;
 
+/// Principals that one question names, each of at most 255 bytes.
+const PRINCIPALS_OF_A_QUESTION: usize = 200;
+
 /// What the handlers ask. One of it is shared by all workers.
 pub struct Admin {
     /// That of this process.
     pub registry: Addr<Subscriptions>,
     /// All that share this Postgres, this process among them.
     pub instances: Instances,
-    /// Whether everybody may use it, and not this machine alone.
-    pub is_open: bool,
 }
 
 /// The routes of the admin API. Need `Data<Admin>` and `Data<Source>` in the application.
 pub fn admin_routes(config: &mut ServiceConfig) {
-    let admin = web::scope("/v1/admin").wrap(from_fn(admins_only)).wrap(never_kept());
+    let admin = web::scope("/v1/admin").wrap(from_fn(admins_only)).wrap(from_fn(authenticated)).wrap(never_kept());
     config.service(
         admin
             .service(resource("/subscriptions").get(list))
@@ -61,6 +64,8 @@ pub fn admin_routes(config: &mut ServiceConfig) {
             .service(resource("/sessions").get(sessions))
             .service(resource("/sessions/{session}/subscriptions").delete(end_session))
             .service(resource("/principals/{principal}/subscriptions").delete(end_principal))
+            .service(resource("/principals").get(blocks::list))
+            .service(resource("/principals/{principal}/block").put(blocks::block).delete(blocks::unblock))
             .service(resource("/events").get(events::watch))
             .service(resource("/shapes").get(shapes::list))
             .service(resource("/shapes/{handle}").delete(shapes::end))
@@ -71,19 +76,6 @@ pub fn admin_routes(config: &mut ServiceConfig) {
 
 fn never_kept() -> DefaultHeaders {
     DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store"))
-}
-
-/// Lets only this machine in, unless the operator has said that everybody may.
-async fn admins_only(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let is_open = request.app_data::<Data<Admin>>().is_some_and(|admin| admin.is_open);
-    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-    if is_open || peer.as_ref().is_some_and(IpAddr::is_loopback) {
-        return next.call(request).await;
-    }
-    Err(ApiError::Forbidden.into())
 }
 
 /// What several processes said, and who said nothing.
@@ -173,7 +165,7 @@ async fn end_principal(admin: Data<Admin>, principal: Path<String>, block: Block
 
 /// How many were ended.
 #[derive(Serialize)]
-struct Ended {
+pub struct Ended {
     ended: usize,
     #[serde(flatten)]
     silent: Silent,
@@ -204,6 +196,23 @@ impl Admin {
         Gathered { reply: together(&question, read), silent: Silent { missing, unreachable } }
     }
 
+    /// Ends what principals follow who are kept out from now on, in every process. Says how many subscriptions that were, and
+    /// who did not answer: such a process finds out by itself, a few seconds later.
+    pub async fn throw_out(&self, principals: &[String]) -> Ended {
+        let mut all = Ended { ended: 0, silent: Silent::NOBODY };
+        for some in principals.chunks(PRINCIPALS_OF_A_QUESTION) {
+            let Gathered { reply, silent } = self.ask(Question::ThrowOut { principals: some.to_vec() }).await;
+            all.ended += if let Reply::Ended(readers) = reply { readers.len() } else { 0 };
+            all.silent = if all.silent.is_any() { all.silent } else { silent };
+        }
+        all
+    }
+
+    /// Has every process look into Postgres who is kept out.
+    pub async fn look_again(&self) {
+        self.ask(Question::LookAgain).await;
+    }
+
     /// Ends what is meant, and keeps the readers out, in every process: one may come back to another.
     async fn end(&self, selection: Selection, Block(seconds): Block) -> Result<HttpResponse, ApiError> {
         let question = Question::End { selection, block_seconds: seconds };
@@ -220,9 +229,24 @@ impl Admin {
 }
 
 /// What this process answers when it is asked by any.
-pub async fn answer(registry: Addr<Subscriptions>, question: String) -> String {
+pub async fn answer(registry: Addr<Subscriptions>, revocations: Option<Revocations>, question: String) -> String {
     let Ok(question) = serde_json::from_str::<Question>(&question) else { return "null".to_owned() };
-    match registry.send(Ask(question)).await {
+    if let Question::ThrowOut { principals } = &question
+        && let Some(revocations) = &revocations
+    {
+        // Before their subscriptions end: whoever comes back meanwhile must be known.
+        revocations.add(principals);
+    }
+    let has_changed = matches!(question, Question::ThrowOut { .. } | Question::LookAgain);
+    let answered = registry.send(Ask(question)).await;
+    // Until when, Postgres says; and of whom this process was not told.
+    if has_changed && let Some(revocations) = revocations {
+        match revocations.read().await {
+            Ok(principals) => registry.do_send(Ask(Question::ThrowOut { principals })),
+            Err(cause) => tracing::warn!(%cause, "cannot read who is kept out: {cause}"),
+        }
+    }
+    match answered {
         Ok(reply) => serde_json::to_string(&reply).expect("a reply is JSON"),
         Err(_) => "null".to_owned(),
     }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -13,11 +14,19 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpRequest};
 use bigdecimal::{BigDecimal, RoundingMode};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::MaxBodyBytes;
+use super::access::check_again;
 use crate::error::ApiError;
 use crate::ids::InvalidId;
 use crate::json::{self, Decimal, Json};
+
+/// The bound on bodies where the route sets none: that of actix-web.
+const DEFAULT_MAX_BYTES: usize = 256 * 1024;
+
+/// How long a body may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A JSON document, not looked into yet.
 pub struct Body(Value);
@@ -30,10 +39,14 @@ impl FromRequest for Body {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let max_bytes = request.app_data::<Data<MaxBodyBytes>>().map_or(0, |limit| limit.0);
+        let max_bytes = request.app_data::<Data<MaxBodyBytes>>().map_or(DEFAULT_MAX_BYTES, |limit| limit.0);
         let bytes = Bytes::from_request(request, payload);
+        let request = request.clone();
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|refused| match refused.as_error::<PayloadError>() {
+            let bytes = timeout(TIMEOUT, bytes).await.map_err(|_| ApiError::invalid("body", "a body within 30 s"))?;
+            // Whoever was let in with the head may be out since.
+            check_again(&request)?;
+            let bytes = bytes.map_err(|refused| match refused.as_error::<PayloadError>() {
                 Some(PayloadError::Overflow) => ApiError::TooLarge(max_bytes),
                 _ => ApiError::invalid("body", "a complete request body"),
             })?;
@@ -78,6 +91,11 @@ impl Fields {
             _ if path.is_empty() => Err(ApiError::invalid("body", "an object")),
             _ => Err(ApiError::invalid(path.trim_end_matches('.').to_owned(), "an object")),
         }
+    }
+
+    /// Whether a field is given.
+    pub fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
     }
 
     /// A field that must be there.

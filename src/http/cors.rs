@@ -29,13 +29,20 @@ pub enum Origins {
     /// Every origin, told by `*`: then a shared cache may keep the answer for all of them.
     Any,
     /// These, exactly as browsers write them: `https://app.example`.
-    Listed(Vec<String>),
+    Listed {
+        origins: Vec<String>,
+        /// Whether their pages may have browsers send what they keep, such as a cookie.
+        with_credentials: bool,
+    },
 }
 
 impl Origins {
-    /// Reads the setting `server.cors_origins`, where `*` stands for any.
-    pub fn from_setting(origins: &[String]) -> Self {
-        if origins.iter().any(|origin| origin == "*") { Self::Any } else { Self::Listed(origins.to_vec()) }
+    /// Reads the setting `server.cors_origins`, where `*` stands for any: those are never trusted with a cookie.
+    pub fn from_setting(origins: &[String], with_credentials: bool) -> Self {
+        if origins.iter().any(|origin| origin == "*") {
+            return Self::Any;
+        }
+        Self::Listed { origins: origins.to_vec(), with_credentials }
     }
 
     /// The same for the routes of agent state, as middleware. Shapes set their headers themselves.
@@ -47,7 +54,10 @@ impl Origins {
             .max_age(PREFLIGHT_SECONDS);
         match self {
             Self::Any => cors.send_wildcard().allow_any_origin(),
-            Self::Listed(origins) => origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin)),
+            Self::Listed { origins, with_credentials } => {
+                let cors = if *with_credentials { cors.supports_credentials() } else { cors };
+                origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+            }
         }
     }
 
@@ -62,7 +72,7 @@ impl Origins {
         set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         match self {
             Self::Any => set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-            Self::Listed(listed) => {
+            Self::Listed { origins: listed, with_credentials } => {
                 // Who is asked for decides the answer, also the answer to a stranger. An upstream may have named more.
                 let origin_alone = HeaderValue::from_static("origin");
                 if !headers.get_all(header::VARY).any(|value| *value == origin_alone) {
@@ -71,6 +81,9 @@ impl Origins {
                 let known = origin.filter(|origin| listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes()));
                 if let Some(origin) = known {
                     set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                    if *with_credentials {
+                        set(headers, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+                    }
                 }
             }
         }
@@ -97,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_page_reads_answers_only_where_its_origin_is_permitted() {
-        let listed = Origins::from_setting(&["https://a.example".to_owned(), "https://b.example".to_owned()]);
-        let any = Origins::from_setting(&["https://a.example".to_owned(), "*".to_owned()]);
+        let listed = Origins::from_setting(&["https://a.example".to_owned(), "https://b.example".to_owned()], true);
+        let any = Origins::from_setting(&["https://a.example".to_owned(), "*".to_owned()], true);
         //   setting, origin, allow-origin, vary
         let cases = [
             (&any, Some("https://evil.example"), Some("*"), None),
@@ -107,7 +120,7 @@ mod tests {
             (&listed, Some("https://b.example.evil"), None, Some("origin")),
             (&listed, Some("null"), None, Some("origin")),
             (&listed, None, None, Some("origin")),
-            (&Origins::from_setting(&[]), Some("https://a.example"), None, Some("origin")),
+            (&Origins::from_setting(&[], false), Some("https://a.example"), None, Some("origin")),
         ];
         for (origins, origin, allowed, vary) in cases {
             let mut headers = HeaderMap::new();
@@ -116,6 +129,8 @@ mod tests {
             let seen = [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::VARY]
                 .map(|name| headers.get(name).and_then(|value| value.to_str().ok().map(str::to_owned)));
             assert_eq!(seen, [allowed, vary].map(|value| value.map(str::to_owned)), "{origins:?} {origin:?}");
+            let trusted = headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+            assert_eq!(trusted, allowed.is_some_and(|allowed| allowed != "*"), "{origins:?} {origin:?}");
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));

@@ -8,7 +8,10 @@ use chrono::Utc;
 use serde::Serialize;
 
 use super::AgentState;
+use super::access::Who;
 use super::body::{Body, Fields, boolean, id, int4, int8, json, one_of, text, varchar};
+use crate::auth::principal::Origin;
+use crate::auth::{Principal, Scope};
 use crate::db::session::{self, Listed, REASONING_EFFORTS, Session, SessionPatch};
 use crate::error::ApiError;
 use crate::ids::SessionId;
@@ -21,8 +24,13 @@ const PAGE: i64 = 50;
 const MAX_PAGE: i64 = 500;
 
 /// `POST /v1/sessions`: an agent starts a session.
-pub async fn create(state: Data<AgentState>, body: Body) -> Result<HttpResponse, ApiError> {
+pub async fn create(state: Data<AgentState>, Who(principal): Who, body: Body) -> Result<HttpResponse, ApiError> {
     let session = new_session(body.object()?)?;
+    let NewSession { row, named, .. } = &session;
+    if !principal.scope.has_new(named.then_some(&row.id), &row.project_id) {
+        return Err(ApiError::Forbidden("the token is not for a session of this id or project".into()));
+    }
+    require_parent(&state, &principal, row.parent_id.as_ref()).await?;
     state.create(Command::CreateSession(Box::new(session))).await
 }
 
@@ -35,8 +43,12 @@ pub struct Page {
 }
 
 /// `GET /v1/sessions?project_id=&archived=&limit=&after=`: the one updated last first.
-pub async fn list(state: Data<AgentState>, query: Query<HashMap<String, String>>) -> Result<Json<Page>, ApiError> {
-    let listed = listed(query.into_inner())?;
+pub async fn list(
+    state: Data<AgentState>,
+    Who(principal): Who,
+    query: Query<HashMap<String, String>>,
+) -> Result<Json<Page>, ApiError> {
+    let listed = listed(query.into_inner(), principal.scope.clone())?;
     let sessions = state.database.read(async |conn| session::list(conn, &listed).await).await?;
     let more = i64::try_from(sessions.len()).is_ok_and(|found| found == listed.limit);
     let next = sessions.last().filter(|_| more).map(|last| format!("{}_{}", last.time_updated, last.id));
@@ -56,8 +68,27 @@ pub async fn read(state: Data<AgentState>, path: Path<SessionId>) -> Result<Json
 }
 
 /// `PATCH /v1/sessions/{session}`: changes the fields that are named.
-pub async fn change(state: Data<AgentState>, path: Path<SessionId>, body: Body) -> Result<HttpResponse, ApiError> {
-    let patch = Box::new(session_patch(body.object()?)?);
+pub async fn change(
+    state: Data<AgentState>,
+    Who(principal): Who,
+    path: Path<SessionId>,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
+    let fields = body.object()?;
+    let is_kept_in = |(column, _): &&(String, String)| column != "project_id" && fields.has(column);
+    if let Some((column, _)) = principal.scope.columns.iter().find(is_kept_in) {
+        return Err(ApiError::Forbidden(format!("the token is confined by {column}, and may not change it").into()));
+    }
+    if principal.origin == Origin::Capability && fields.has("project_id") {
+        return Err(ApiError::Forbidden("a token for one session may not move it to another project".into()));
+    }
+    let patch = Box::new(session_patch(fields)?);
+    if let Some(project) = &patch.project_id
+        && !principal.scope.has_new(Some(&path), project)
+    {
+        return Err(ApiError::Forbidden("the token is not for a session of this project".into()));
+    }
+    require_parent(&state, &principal, patch.parent_id.as_ref().and_then(Option::as_ref)).await?;
     state.write(Command::PatchSession { session: path.into_inner(), patch }).await
 }
 
@@ -69,6 +100,12 @@ pub async fn delete(state: Data<AgentState>, path: Path<SessionId>) -> Result<Ht
 /// `DELETE /v1/sessions/{session}/state`: everything below it.
 pub async fn clear(state: Data<AgentState>, path: Path<SessionId>) -> Result<HttpResponse, ApiError> {
     state.write(Command::ClearState { session: path.into_inner() }).await
+}
+
+/// Refuses a parent that the caller may not see, in the words for one that is not there.
+async fn require_parent(state: &AgentState, principal: &Principal, parent: Option<&SessionId>) -> Result<(), ApiError> {
+    let Some(parent) = parent.filter(|_| !principal.scope.is_everything()) else { return Ok(()) };
+    if state.shows(principal, parent).await? { Ok(()) } else { Err(ApiError::NotFound("parent session")) }
 }
 
 fn new_session(mut fields: Fields) -> Result<NewSession, ApiError> {
@@ -125,7 +162,7 @@ fn session_patch(mut fields: Fields) -> Result<SessionPatch, ApiError> {
     Ok(patch)
 }
 
-fn listed(mut query: HashMap<String, String>) -> Result<Listed, ApiError> {
+fn listed(mut query: HashMap<String, String>, scope: Scope) -> Result<Listed, ApiError> {
     let listed = Listed {
         project_id: query.remove("project_id"),
         archived: match query.remove("archived").as_deref() {
@@ -142,6 +179,7 @@ fn listed(mut query: HashMap<String, String>) -> Result<Listed, ApiError> {
             }
         },
         after: query.remove("after").map(page_start).transpose()?,
+        scope,
     };
     if listed.project_id.as_ref().is_some_and(|project_id| project_id.contains('\0')) {
         return Err(ApiError::invalid("project_id", "text without U+0000"));

@@ -12,24 +12,25 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
-use actix_web::{Error, FromRequest, HttpRequest, HttpResponse};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 
+use super::access::{VARY, identify_reader, refuse};
 use super::cors::{self, Origins};
+use super::entrance::Entrance;
 use super::stream;
 use super::watch::Door;
+use crate::auth::{Denied, Guard, Refused};
+use crate::error::ApiError;
 use crate::shape::{
-    Answer, BadBody, DEFAULT_CACHE_CONTROL, Given, Handle, Invalid, MAX_BODY_BYTES, MissingOffset, PostBody, Query,
-    ShapeRequest, TableName, parse_relation,
+    Answer, BadBody, DEFAULT_CACHE_CONTROL, Dialect, Given, Handle, Invalid, MAX_BODY_BYTES, PostBody, Query,
+    ShapeRequest,
 };
 use crate::source::Source;
 
 #[cfg(test)]
 mod tests;
-
-/// The tables that may be followed through the API, all in schema `public`.
-pub const AGENT_TABLES: [&str; 5] = ["sessions", "messages", "parts", "snapshot_history", "subtasks"];
 
 /// How long the body of a POST may take: a request that is being read keeps others out.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,14 +42,14 @@ const MAX_UNREAD_BYTES: usize = 4 * MAX_BODY_BYTES;
 pub enum Tables {
     /// Any table, strictly as the protocol says.
     Any,
-    /// One of [`AGENT_TABLES`]; without `offset`, from the start.
-    AgentState,
+    /// What the sender may see: tables of agent state, and shapes that have names.
+    Permitted,
 }
 
 /// The shape routes of the API. Needs `Data<Source>` and `Data<Origins>` in the application.
 pub fn api_routes(config: &mut ServiceConfig) {
     let resource = web::resource(["/shape", "/shape/", "/v1/shape", "/v1/shape/"]).wrap(from_fn(shape_route));
-    config.service(shape_methods(resource, Tables::AgentState).route(web::delete().to(refuse_delete)));
+    config.service(shape_methods(resource, Tables::Permitted).route(web::delete().to(refuse_delete)));
 }
 
 /// Adds the methods that every shape route has, and the answer to those that none has.
@@ -76,40 +77,53 @@ async fn follow(
     door: Option<Data<Door>>,
 ) -> HttpResponse {
     let method = request.method().clone();
-    // Nothing below answers a POST with something that a cache may keep.
-    let cached = |answer: Answer| if method == Method::POST { answer.uncached() } else { answer };
     let Named { handle, client } = Named::of(&request);
     let mut permit = match source.admit(handle.as_ref()) {
         Ok(permit) => permit,
-        Err(refusal) => return stream::respond(&method, cached(refusal)),
+        Err(refusal) => return stream::respond(&method, cached(&method, refusal)),
     };
-    let body = match method {
-        // Boxed: a request that is held must not keep room for what reads a body.
-        Method::POST => Box::pin(read_body(body)).await.map(Some),
-        _ => Ok(None),
+    // Boxed: a request that is held must not keep room for what reads a body.
+    let (mut asked, entrance) = match Box::pin(read_request(tables, &request, body)).await {
+        Ok(asked) => asked,
+        Err(Refusal::Answer(refusal)) => return stream::respond_to(&method, refusal, permit, None),
+        Err(Refusal::Api(refusal)) => return refusal.error_response(),
     };
-    let (mut asked, table) = match body.map(|body| read_request(tables, &request, body)) {
-        Ok(Ok(asked)) => asked,
-        Ok(Err(invalid)) => return stream::respond_to(&method, cached(Answer::invalid(&invalid)), permit, None),
-        Err(bad) => return stream::respond(&method, Answer::bad_body(&bad)),
-    };
-    let Some((door, table)) = door.filter(|_| method != Method::HEAD).zip(table) else {
-        // By reference: each layer of futures would keep room for a copy as long as the request is held.
+    // By reference: each layer of futures would keep room for a copy as long as the request is held.
+    let Some(entrance) = entrance else {
         let answer = source.answer(&asked, &mut permit).await;
-        return stream::respond_to(&method, cached(answer), permit, None);
+        return stream::respond_to(&method, cached(&method, answer), permit, None);
+    };
+    let marked = |answer: Answer| cached(&method, entrance.marked(answer));
+    // Whoever wants the headers alone follows nothing.
+    let Some(door) = door.filter(|_| method != Method::HEAD) else {
+        let answer = tokio::select! {
+            answer = source.answer(&asked, &mut permit) => answer,
+            () = entrance.until_out(&request) => return ApiError::from(Refused::Revoked).error_response(),
+        };
+        return stream::respond_to(&method, marked(answer), permit, None);
     };
     // Boxed, as above.
-    let ticket = match Box::pin(door.enter(&request, &mut asked, &table, client)).await {
+    let ticket = match Box::pin(door.enter(&request, &mut asked, &entrance, client)).await {
         Ok(ticket) => ticket,
-        Err(refusal) => return stream::respond(&method, cached(refusal)),
+        Err(refusal) => return stream::respond(&method, cached(&method, refusal)),
     };
+    // Whoever was thrown out before its ticket was known has not been thrown out by it.
+    if let Err(refused) = entrance.check_again(&request) {
+        return ApiError::from(refused).error_response();
+    }
     let answer = tokio::select! {
         biased;
         answer = source.answer(&asked, &mut permit) => answer,
         () = ticket.subscription().end.cancelled() => door.ended(&asked),
+        () = entrance.expired() => door.ended(&asked),
     };
-    let watch = door.watch(ticket, &asked, &answer);
-    stream::respond_to(&method, cached(answer), permit, Some(watch))
+    let watch = door.watch(ticket, &asked, &answer, &entrance);
+    stream::respond_to(&method, marked(answer), permit, Some(watch))
+}
+
+/// An answer to a request of this method: nothing here answers a POST with something that a cache may keep.
+fn cached(method: &Method, answer: Answer) -> Answer {
+    if method == Method::POST { answer.uncached() } else { answer }
 }
 
 /// `DELETE` on the API: a shape there is shared by everybody.
@@ -165,40 +179,57 @@ async fn read_body(mut payload: Payload) -> Result<PostBody, BadBody> {
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or(Err(BadBody::Unreadable))
 }
 
-/// The request, and the name of its table where that had to be looked at.
-fn read_request(
+/// What is answered where nothing may be asked.
+enum Refusal {
+    /// In the words of the protocol.
+    Answer(Answer),
+    /// In those of the API.
+    Api(ApiError),
+}
+
+/// What is asked, and what its sender gets to see of it.
+async fn read_request(
     tables: Tables,
     request: &HttpRequest,
-    body: Option<PostBody>,
-) -> Result<(Box<ShapeRequest>, Option<TableName>), Invalid> {
-    let missing_offset = match tables {
-        Tables::Any => MissingOffset::Refuse,
-        Tables::AgentState => MissingOffset::Start,
+    body: Payload,
+) -> Result<(Box<ShapeRequest>, Option<Entrance>), Refusal> {
+    let method = request.method();
+    let body = match *method {
+        Method::POST => read_body(body).await.map(Some),
+        _ => Ok(None),
+    };
+    let body = body.map_err(|bad| Refusal::Answer(Answer::bad_body(&bad)))?;
+    let invalid = |invalid: Invalid| Refusal::Answer(cached(method, Answer::invalid(&invalid)));
+    let mut asked = parse_request(tables, request, body).map_err(invalid)?;
+    let entrance = Entrance::of(tables, request, &mut asked).map_err(|denied| match denied {
+        Denied::Invalid(reasons) => invalid(reasons),
+        Denied::NoToken => Refusal::Api(Refused::NoToken.into()),
+        Denied::NoClaim(name) => {
+            let text = format!("the token has no claim {name}, which this shape depends on");
+            Refusal::Api(ApiError::Forbidden(text.into()))
+        }
+    })?;
+    Ok((asked, entrance))
+}
+
+fn parse_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -> Result<Box<ShapeRequest>, Invalid> {
+    let dialect = match tables {
+        Tables::Any => Dialect::Protocol,
+        Tables::Permitted => Dialect::Api,
     };
     let query = request.query_string();
     let mut asked = match body {
-        Some(body) => ShapeRequest::parse_post(query, body, missing_offset)?,
-        None => ShapeRequest::parse(query, joined(request, header::IF_NONE_MATCH).as_deref(), missing_offset)?,
-    };
-    let table = match tables {
-        Tables::Any => None,
-        Tables::AgentState => Some(agent_table(&asked.table)?),
+        Some(body) => ShapeRequest::parse_post(query, body, dialect)?,
+        None => ShapeRequest::parse(query, joined(request, header::IF_NONE_MATCH).as_deref(), dialect)?,
     };
     asked.accept_encoding = joined(request, header::ACCEPT_ENCODING);
-    Ok((Box::new(asked), table))
+    Ok(Box::new(asked))
 }
 
 /// A header's list, which may be on several lines.
 fn joined(request: &HttpRequest, name: HeaderName) -> Option<String> {
     let lines: Vec<&str> = request.headers().get_all(name).filter_map(|line| line.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(","))
-}
-
-/// A table of agent state. One outside of it looks the same as one that does not exist.
-fn agent_table(table: &str) -> Result<TableName, Invalid> {
-    let name = parse_relation(table).map_err(|text| Invalid::one("table", text))?;
-    let is_ours = name.schema == "public" && AGENT_TABLES.contains(&name.name.as_str());
-    if is_ours { Ok(name) } else { Err(Invalid::unknown_table(&name)) }
 }
 
 /// What a preflight asks to send.
@@ -213,18 +244,35 @@ impl FromRequest for RequestedHeaders {
     }
 }
 
-/// Wraps a shape route: sets the headers of every answer, and frees those of the request.
+/// Wraps a shape route: finds out who asks, where that matters, sets the headers of every answer, and frees those of the request.
 ///
 /// A held long-poll costs 9 KB without the request's headers and 16 KB with them (measured with
 /// jemalloc), so only those that a handler reads are kept. Must be the only holder of the request.
 pub async fn shape_route(
     mut request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let caller = Caller::of(&request);
+    let mut is_told_apart = false;
+    if request.app_data::<Data<Guard>>().is_some() && request.method() != Method::OPTIONS {
+        match Box::pin(identify_reader(&request)).await {
+            Ok(principal) => {
+                is_told_apart = principal.is_told_apart();
+                request.extensions_mut().insert(principal);
+            }
+            Err(refused) => {
+                let mut response = refuse(request, &refused).map_into_right_body();
+                caller.finish(&mut response, cors::SHAPE_METHODS);
+                return Ok(response);
+            }
+        }
+    }
     let live = request.query_string().split('&').any(|parameter| parameter == "live=true");
     keep_read_headers(request.headers_mut(), live);
-    let mut response = next.call(request).await?;
+    let mut response = next.call(request).await?.map_into_left_body();
+    if is_told_apart {
+        response.headers_mut().append(header::VARY, VARY);
+    }
     caller.finish(&mut response, cors::SHAPE_METHODS);
     Ok(response)
 }

@@ -11,11 +11,13 @@ use bytes::Bytes;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::address;
+use super::entrance::Entrance;
 use super::stream::PIECE_BYTES;
 use crate::config::{EngineConfig, SubscriptionsConfig};
 use crate::listener::Outlet;
 use crate::shape::control::resumes_after;
-use crate::shape::{Answer, Body, CachePolicy, Handle, Invalid, Live, Requested, ShapeRequest, TableName};
+use crate::shape::{Answer, Body, CachePolicy, Handle, Invalid, Live, Requested, ShapeRequest};
 use crate::subscription::Transport;
 use crate::subscription::{Asked, Follow, Followed, Name, Position, Reader, Refusal, Sessions, Subscriptions, Ticket};
 
@@ -37,7 +39,7 @@ impl Door {
         Self { registry, sessions: Sessions::default(), stream_lifetime, cache: engine.cache_policy() }
     }
 
-    /// Has a request registered, and its session found; `table` is what it follows, `client` the name that the reader gives itself.
+    /// Has a request registered, and its session found; `client` is the name that the reader gives itself.
     ///
     /// # Errors
     /// The answer to a request that may not be answered.
@@ -45,7 +47,7 @@ impl Door {
         &self,
         request: &HttpRequest,
         asked: &mut ShapeRequest,
-        table: &TableName,
+        entrance: &Entrance,
         client: Option<String>,
     ) -> Result<Ticket, Answer> {
         if client.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_CLIENT_BYTES) {
@@ -53,14 +55,18 @@ impl Door {
             return Err(Answer::invalid(&Invalid::one("client", text)));
         }
         // A connection without an address has gone.
-        let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else {
+        let Some(peer) = address::of(request) else {
             return Err(Answer::not_found());
         };
         let name = client.map_or(Name::Peer(peer), |client| Name::Client(client.into()));
-        let followed = Arc::new(Followed::of(asked, table.name.clone()));
-        asked.session = self.sessions.of(&table.name, asked);
+        let followed = Arc::new(Followed::of(asked, entrance.name().to_owned()));
+        // Whoever may not see a session is none of its readers.
+        asked.session = match self.sessions.of(entrance.table(), asked) {
+            Some(session) if entrance.shows(request, &session).await => Some(session),
+            _ => None,
+        };
         let asked = Asked {
-            reader: Reader { principal: None, name, followed },
+            reader: Reader { principal: entrance.principal(), name, followed },
             session: asked.session.clone(),
             peer,
             // The handle that it names may be anything: what is noted is that of an answer.
@@ -85,7 +91,7 @@ impl Door {
     }
 
     /// Watches the answer to a registered request.
-    pub fn watch(&self, mut ticket: Ticket, asked: &ShapeRequest, answer: &Answer) -> Watch {
+    pub fn watch(&self, mut ticket: Ticket, asked: &ShapeRequest, answer: &Answer, entrance: &Entrance) -> Watch {
         // 409 is an answer too: its reader starts over.
         if answer.status < 400 || answer.status == 409 {
             ticket.answered();
@@ -94,7 +100,6 @@ impl Door {
         let offset = if let Some(Requested::After(offset)) = offset { Some(offset) } else { None };
         ticket.subscription().reached(answer.header("electric-handle").map(Handle::from), offset);
         let is_stream = asked.live == Live::Sse && answer.status == 200;
-        let lifetime = self.stream_lifetime.filter(|_| is_stream).map(|lifetime| Box::pin(sleep(lifetime)));
         let end = &ticket.subscription().end;
         // An answer of one piece is there already, be it because of the end, and is not to be cut. A longer one is.
         let is_short = match &answer.body {
@@ -103,6 +108,9 @@ impl Door {
             Body::Pieces { .. } | Body::Stream(_) => false,
         };
         let end = (!is_short).then(|| Box::pin(end.clone().cancelled_owned()));
+        let lifetime = self.stream_lifetime.filter(|_| is_stream);
+        let lifetime = lifetime.into_iter().chain(entrance.time_left().filter(|_| !is_short)).min();
+        let lifetime = lifetime.map(|lifetime| Box::pin(sleep(lifetime)));
         Watch { ticket, end, lifetime, is_stream }
     }
 }

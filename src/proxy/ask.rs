@@ -73,10 +73,10 @@ fn condition(tags: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::MissingOffset;
+    use crate::shape::Dialect;
 
     fn request(query: &str) -> ShapeRequest {
-        ShapeRequest::parse(query, Some("\"a\", \"b\""), MissingOffset::Refuse).expect("a request")
+        ShapeRequest::parse(query, Some("\"a\", \"b\""), Dialect::Protocol).expect("a request")
     }
 
     #[test]

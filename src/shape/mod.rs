@@ -25,6 +25,6 @@ pub use offset::{Offset, Requested};
 pub use post::{BadBody, MAX_BODY_BYTES, PostBody};
 pub use print::encode_text;
 pub use query::{Given, Malformed, Query};
-pub use request::{Deletion, Live, LogMode, MissingOffset, Replica, ShapeRequest};
+pub use request::{Deletion, Dialect, Live, LogMode, Replica, ShapeRequest};
 pub use response::{Admission, Answer, Body, BrokenStream, CachePolicy, DEFAULT_CACHE_CONTROL, LogHead, Pieces};
 pub use subset::Subset;

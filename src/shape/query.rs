@@ -206,7 +206,7 @@ mod tests {
         fn every_text_survives_encoding_and_no_text_panics(key in "[a-z]{1,4}", value in ".*", noise in ".*") {
             let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
             proptest::prop_assert_eq!(taken(&format!("{key}={encoded}"), &key), Ok(Some(Given::Text(value))));
-            let _ = crate::shape::ShapeRequest::parse(&noise, Some(&noise), crate::shape::MissingOffset::Start);
+            let _ = crate::shape::ShapeRequest::parse(&noise, Some(&noise), crate::shape::Dialect::Api);
         }
     }
 }

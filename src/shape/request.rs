@@ -33,6 +33,8 @@ pub struct ShapeRequest {
     pub filter: Option<String>,
     /// The values of `$1`, `$2`, ... in order; empty without `where`.
     pub params: Vec<String>,
+    /// Parameters that have names instead of numbers: the protocol knows none, and shapes of the operator's take them.
+    pub values: Vec<(String, String)>,
     pub replica: Replica,
     pub log: LogMode,
     /// Whether the log may be compacted. Nothing here does that; it is refused for shapes with subqueries (protocol, 2.16).
@@ -100,13 +102,13 @@ impl LogMode {
     }
 }
 
-/// What a request without `offset` means.
+/// How strictly a request is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MissingOffset {
-    /// A 400, as the protocol says.
-    Refuse,
-    /// The same as `-1`.
-    Start,
+pub enum Dialect {
+    /// As the protocol says.
+    Protocol,
+    /// As the API takes it: without `offset` from the start, and parameters may have names.
+    Api,
 }
 
 impl ShapeRequest {
@@ -116,8 +118,8 @@ impl ShapeRequest {
     ///
     /// [`Invalid`] with the first stage of protocol 2.2 that fails: (a) to (f) up to the numbers of the
     /// parameters, then (g).
-    pub fn parse(query: &str, if_none_match: Option<&str>, missing_offset: MissingOffset) -> Result<Self, Invalid> {
-        let mut request = Self::read(decode(query)?, missing_offset)?;
+    pub fn parse(query: &str, if_none_match: Option<&str>, dialect: Dialect) -> Result<Self, Invalid> {
+        let mut request = Self::read(decode(query)?, dialect)?;
         request.if_none_match = if_none_match.map(entity_tags).unwrap_or_default();
         Ok(request)
     }
@@ -127,19 +129,20 @@ impl ShapeRequest {
     /// # Errors
     ///
     /// As [`ShapeRequest::parse`].
-    pub fn parse_post(query: &str, body: PostBody, missing_offset: MissingOffset) -> Result<Self, Invalid> {
+    pub fn parse_post(query: &str, body: PostBody, dialect: Dialect) -> Result<Self, Invalid> {
         let mut query = decode(query)?;
         body.merge_into(&mut query)?;
-        Self::read(query, missing_offset)
+        Self::read(query, dialect)
     }
 
-    fn read(query: Query, missing_offset: MissingOffset) -> Result<Self, Invalid> {
-        let (fields, rest) = Fields::cast(query, missing_offset)?;
+    fn read(query: Query, dialect: Dialect) -> Result<Self, Invalid> {
+        let (mut fields, rest) = Fields::cast(query, dialect)?;
+        let values = if dialect == Dialect::Api { fields.take_values() } else { Vec::new() };
         let offset = Requested::parse(&fields.offset).ok_or_else(|| Invalid::one("offset", "has invalid format"))?;
         fields.check_handle(offset)?;
         let live = fields.live(offset)?;
         let request = fields.request(offset, live)?;
-        Ok(Self { subset: Subset::take(rest)?, ..request })
+        Ok(Self { subset: Subset::take(rest)?, values, ..request })
     }
 
     /// The handle of the shape that a reader goes on with; `None` if it starts over.
@@ -174,7 +177,7 @@ impl Deletion {
         if !cast.invalid.is_empty() {
             return Err(cast.invalid);
         }
-        let (fields, _) = Fields::cast(cast.query, MissingOffset::Start)?;
+        let (fields, _) = Fields::cast(cast.query, Dialect::Api)?;
         let handle = fields.handle.as_deref().map(Handle::from);
         if fields.table.is_none() {
             let missing = || Invalid::one("handle", "can't be blank when shape definition is missing");
@@ -206,12 +209,12 @@ struct Fields {
 
 impl Fields {
     /// Casts all fields but a subset's, which are left; their errors are reported together.
-    fn cast(query: Query, missing_offset: MissingOffset) -> Result<(Self, Query), Invalid> {
+    fn cast(query: Query, dialect: Dialect) -> Result<(Self, Query), Invalid> {
         let subset = query.wants_subset();
         let mut cast = Cast::new(query);
         let fields = Self {
             table: cast.text("table"),
-            offset: offset(&mut cast, missing_offset),
+            offset: offset(&mut cast, dialect),
             handle: cast.text("handle"),
             live: cast.flag("live").unwrap_or(false),
             live_sse: live_sse(&mut cast),
@@ -230,6 +233,14 @@ impl Fields {
         };
 
         if cast.invalid.is_empty() { Ok((fields, cast.query)) } else { Err(cast.invalid) }
+    }
+
+    /// The parameters that have names.
+    fn take_values(&mut self) -> Vec<(String, String)> {
+        let is_named = |(key, _): &(String, String)| key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let (named, others) = std::mem::take(&mut self.params).into_iter().partition(is_named);
+        self.params = others;
+        named
     }
 
     /// Stage (c).
@@ -256,6 +267,7 @@ impl Fields {
             queryable_columns: self.queryable_columns,
             filter: self.filter,
             params,
+            values: Vec::new(),
             replica: self.replica,
             log: self.log,
             compaction: self.compaction,
@@ -283,11 +295,11 @@ impl Fields {
 }
 
 /// The text of the offset, which is not yet looked into.
-fn offset(cast: &mut Cast, missing: MissingOffset) -> String {
-    match (cast.position("offset"), missing) {
+fn offset(cast: &mut Cast, dialect: Dialect) -> String {
+    match (cast.position("offset"), dialect) {
         (Some(text), _) => text,
-        (None, MissingOffset::Start) => Requested::Start.to_string(),
-        (None, MissingOffset::Refuse) => {
+        (None, Dialect::Api) => Requested::Start.to_string(),
+        (None, Dialect::Protocol) => {
             if !cast.invalid.blames("offset") {
                 cast.invalid.add("offset", BLANK);
             }

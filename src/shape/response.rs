@@ -223,6 +223,18 @@ impl Answer {
         self
     }
 
+    /// The same for one principal: no cache may give it to another, and neither does its entity tag mean anything to another.
+    pub fn private(mut self, mark: &str) -> Self {
+        for (name, value) in &mut self.headers {
+            match *name {
+                "cache-control" => *value = private_cache_control(value),
+                "etag" => *value = format!("{}:{mark}\"", value.trim_end_matches('"')),
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// The value of a header, if the answer has it.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
@@ -251,6 +263,14 @@ impl Answer {
         let headers = vec![("cache-control", DEFAULT_CACHE_CONTROL.to_owned())];
         Self { status, headers, body: Body::Full(Bytes::from_static(body.as_bytes())) }
     }
+}
+
+/// A cache rule without what it says to caches that several share.
+fn private_cache_control(rule: &str) -> String {
+    let directives = rule.split(',').map(str::trim);
+    let own = directives.filter(|directive| *directive != "public" && !directive.starts_with("s-maxage"));
+    let own: Vec<&str> = own.filter(|directive| !directive.is_empty() && *directive != "private").collect();
+    std::iter::once("private").chain(own).collect::<Vec<_>>().join(", ")
 }
 
 /// The value of `retry-after`.

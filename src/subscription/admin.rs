@@ -58,6 +58,12 @@ pub enum Question {
         readers: Vec<ReaderKey>,
         seconds: u64,
     },
+    /// Ends what principals follow who are kept out from now on.
+    ThrowOut {
+        principals: Vec<String>,
+    },
+    /// Who is kept out has changed.
+    LookAgain,
 }
 
 /// What one registry says.
@@ -230,7 +236,9 @@ pub fn reply(registry: &Registry, question: &Question) -> Reply {
         }
         Question::Shapes { page } => Reply::Shapes(shapes(registry, page)),
         // Whoever may change the registry answers these.
-        Question::End { .. } | Question::Block { .. } => Reply::Blocked,
+        Question::End { .. } | Question::Block { .. } | Question::ThrowOut { .. } | Question::LookAgain => {
+            Reply::Blocked
+        }
     }
 }
 
@@ -303,8 +311,8 @@ pub fn together(question: &Question, replies: impl IntoIterator<Item = (String, 
             let seen = |(handle, (definition, readers))| SeenShape { handle, definition, readers };
             Reply::Shapes(shapes.into_iter().take(page.limit).map(seen).collect())
         }
-        Question::End { .. } => Reply::Ended(ended),
-        Question::Block { .. } => Reply::Blocked,
+        Question::End { .. } | Question::ThrowOut { .. } => Reply::Ended(ended),
+        Question::Block { .. } | Question::LookAgain => Reply::Blocked,
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Reason {
     Stalled,
     /// Somebody with the right to it ended it.
     Admin,
+    /// Its token was revoked, or its principal is kept out.
+    Revoked,
     /// The server stops.
     Stopped,
     /// Nothing of what its reader asked for could be given.

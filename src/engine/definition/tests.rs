@@ -1,7 +1,7 @@
 //! Column lists against tables with one key, a composite key, none, and a generated column.
 
 use super::*;
-use crate::shape::{MissingOffset, TableName};
+use crate::shape::{Dialect, TableName};
 
 /// A table of these columns; a leading `+` marks a generated one.
 fn table(columns: &[&str], key: &[usize]) -> Table {
@@ -30,7 +30,7 @@ fn table(columns: &[&str], key: &[usize]) -> Table {
 
 fn resolve(query: &str, table: &Table) -> Result<Selection, Invalid> {
     let query = format!("table=t&offset=-1&{query}");
-    let request = ShapeRequest::parse(&query, None, MissingOffset::Refuse).expect("a valid request");
+    let request = ShapeRequest::parse(&query, None, Dialect::Protocol).expect("a valid request");
     Selection::resolve(&request, table)
 }
 

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::proxy::url::UpstreamUrl;
-use crate::shape::{MissingOffset, ShapeRequest};
+use crate::shape::{Dialect, ShapeRequest};
 
 const SOON: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_millis(200);
@@ -29,7 +29,7 @@ impl Scene {
 
     fn join(&self, lingers: bool) -> Share {
         let query = "table=t&offset=5_1&handle=h&live=true";
-        let request = ShapeRequest::parse(query, None, MissingOffset::Refuse).expect("a request");
+        let request = ShapeRequest::parse(query, None, Dialect::Protocol).expect("a request");
         self.live.join(LiveAsk { lingers, ..LiveAsk::of(&request) }, &self.upstream, LINGER)
     }
 

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::shape::{MissingOffset, ShapeRequest};
+use crate::shape::{Dialect, ShapeRequest};
 
 const HEAD: &str = "electric-handle: h\r\nelectric-offset: 0_0\r\nelectric-schema: {}\r\n";
 
@@ -35,7 +35,7 @@ fn upstream(address: SocketAddr) -> Upstream {
 }
 
 fn ask() -> Ask {
-    Ask::of(&ShapeRequest::parse("table=t&offset=-1", None, MissingOffset::Refuse).expect("a request"))
+    Ask::of(&ShapeRequest::parse("table=t&offset=-1", None, Dialect::Protocol).expect("a request"))
 }
 
 #[actix_rt::test]

@@ -1,15 +1,15 @@
 //! Bodies in both layouts, and what is wrong with those that are none.
 
 use super::*;
-use crate::shape::{Invalid, Live, MissingOffset, Reason, ShapeRequest, Subset};
+use crate::shape::{Dialect, Invalid, Live, Reason, ShapeRequest, Subset};
 
 fn post(query: &str, body: &str) -> Result<ShapeRequest, Invalid> {
     let body = PostBody::read(body.as_bytes()).unwrap_or_else(|bad| panic!("{body}: {bad}"));
-    ShapeRequest::parse_post(query, body, MissingOffset::Refuse)
+    ShapeRequest::parse_post(query, body, Dialect::Protocol)
 }
 
 fn get(query: &str) -> Result<ShapeRequest, Invalid> {
-    ShapeRequest::parse(query, None, MissingOffset::Refuse)
+    ShapeRequest::parse(query, None, Dialect::Protocol)
 }
 
 #[test]
@@ -163,7 +163,7 @@ proptest::proptest! {
         object.insert("subset".to_owned(), Value::Object(Map::from_iter([(name, Value::String(value))])));
         for text in [body, Value::Object(object).to_string()] {
             if let Ok(body) = PostBody::read(text.as_bytes()) {
-                let _ = ShapeRequest::parse_post("table=t&offset=-1", body, MissingOffset::Start);
+                let _ = ShapeRequest::parse_post("table=t&offset=-1", body, Dialect::Api);
             }
         }
     }

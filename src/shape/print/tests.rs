@@ -4,10 +4,10 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::shape::{MissingOffset, Offset, PostBody, Requested};
+use crate::shape::{Dialect, Offset, PostBody, Requested};
 
 fn parse(query: &str) -> ShapeRequest {
-    ShapeRequest::parse(query, None, MissingOffset::Refuse).unwrap_or_else(|invalid| panic!("{query}: {invalid:?}"))
+    ShapeRequest::parse(query, None, Dialect::Protocol).unwrap_or_else(|invalid| panic!("{query}: {invalid:?}"))
 }
 
 #[test]
@@ -97,7 +97,7 @@ prop_compose! {
             handle: handle.as_deref().map(Into::into),
             queryable_columns, compaction, subset, cache_buster, expired_handle,
             params: if filter.is_some() { params } else { Vec::new() },
-            filter,
+            filter, values: Vec::new(),
             replica: if full { Replica::Full } else { Replica::Default },
             log: if changes_only { LogMode::ChangesOnly } else { LogMode::Full },
             session: None, if_none_match: Vec::new(), accept_encoding: None,
@@ -113,7 +113,7 @@ proptest! {
         prop_assert_eq!(&parse(&query), &request);
         if let Some((query, body)) = request.to_post() {
             let body = PostBody::read(body.as_bytes()).expect("a JSON object");
-            let read = ShapeRequest::parse_post(&query, body, MissingOffset::Refuse).expect("a request");
+            let read = ShapeRequest::parse_post(&query, body, Dialect::Protocol).expect("a request");
             prop_assert_eq!(&read, &request);
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::shape::{Offset, Reason};
 
 fn parse(query: &str) -> Result<ShapeRequest, Invalid> {
-    ShapeRequest::parse(query, None, MissingOffset::Refuse)
+    ShapeRequest::parse(query, None, Dialect::Protocol)
 }
 
 fn plain(table: &str) -> ShapeRequest {
@@ -18,6 +18,7 @@ fn plain(table: &str) -> ShapeRequest {
         queryable_columns: None,
         filter: None,
         params: Vec::new(),
+        values: Vec::new(),
         replica: Replica::Default,
         log: LogMode::Full,
         compaction: false,
@@ -188,11 +189,11 @@ fn a_refusal_names_the_first_stage_that_fails() {
 }
 
 #[test]
-fn a_missing_offset_means_the_start_only_where_that_is_asked_for() {
+fn a_dialect_means_the_start_only_where_that_is_asked_for() {
     for query in ["table=t", "table=t&offset="] {
-        assert_eq!(ShapeRequest::parse(query, None, MissingOffset::Start), Ok(plain("t")), "{query}");
+        assert_eq!(ShapeRequest::parse(query, None, Dialect::Api), Ok(plain("t")), "{query}");
     }
-    let live = ShapeRequest::parse("table=t&live", None, MissingOffset::Start);
+    let live = ShapeRequest::parse("table=t&live", None, Dialect::Api);
     assert_eq!(live, Err(Invalid::one("live", "can't be true when offset == -1")));
 }
 
@@ -215,7 +216,7 @@ fn entity_tags_are_a_list_without_quotes() {
         ("W/\"x\", *", &["W/\"x", "*"]),
     ];
     for (header, expected) in cases {
-        let request = ShapeRequest::parse("table=t&offset=-1", Some(header), MissingOffset::Refuse);
+        let request = ShapeRequest::parse("table=t&offset=-1", Some(header), Dialect::Protocol);
         assert_eq!(request.expect("a valid request").if_none_match, *expected, "{header}");
     }
 }

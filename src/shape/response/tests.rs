@@ -1,7 +1,7 @@
 //! The presence matrix of protocol 4.1 row by row, and the values of 4.5 to 4.8.
 
 use super::*;
-use crate::shape::MissingOffset;
+use crate::shape::Dialect;
 
 const EVERY_HEADER: [&str; 13] = [
     "content-type",
@@ -34,7 +34,7 @@ fn now() -> SystemTime {
 }
 
 fn request(query: &str, if_none_match: Option<&str>) -> ShapeRequest {
-    ShapeRequest::parse(&format!("table=t&{query}"), if_none_match, MissingOffset::Refuse).expect("a valid request")
+    ShapeRequest::parse(&format!("table=t&{query}"), if_none_match, Dialect::Protocol).expect("a valid request")
 }
 
 /// The headers an answer has, among [`EVERY_HEADER`].

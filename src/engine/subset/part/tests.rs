@@ -9,7 +9,7 @@ use crate::engine::shape;
 use crate::engine::shape::Shape;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::tables::Column;
-use crate::shape::{Handle, MissingOffset, ShapeRequest, TableName};
+use crate::shape::{Dialect, Handle, ShapeRequest, TableName};
 
 fn table() -> Table {
     let column = |name: &str, type_name: &str, type_oid: u32| Column {
@@ -37,7 +37,7 @@ fn table() -> Table {
 
 /// The query of a request on the table, or what is wrong with its subset.
 fn sql(query: &str) -> Result<String, String> {
-    let request = ShapeRequest::parse(&format!("table=items&offset=-1&{query}"), None, MissingOffset::Refuse);
+    let request = ShapeRequest::parse(&format!("table=items&offset=-1&{query}"), None, Dialect::Protocol);
     let request = request.expect("a valid request");
     let table = Arc::new(table());
     let selection = Selection::resolve(&request, &table).expect("columns of the table");

@@ -1,0 +1,119 @@
+//! What a shape request was let in as: who asks, what it gets to see, and until when.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix_web::web::Data;
+use actix_web::{HttpMessage, HttpRequest};
+
+use super::AgentState;
+use super::shape::Tables;
+use crate::auth::narrow::Narrowed;
+use crate::auth::{Denied, Guard, Principal, Refused};
+use crate::ids::SessionId;
+use crate::shape::{Answer, ShapeRequest};
+
+/// How long it is remembered who may see a session, for counting its readers.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+
+/// A request that may be answered.
+pub struct Entrance {
+    principal: Arc<Principal>,
+    narrowed: Narrowed,
+}
+
+impl Entrance {
+    /// Confines a request to what its sender may see; `None` on a port where everybody sees everything.
+    ///
+    /// # Errors
+    /// It may not be answered.
+    pub fn of(tables: Tables, request: &HttpRequest, asked: &mut ShapeRequest) -> Result<Option<Self>, Denied> {
+        if tables == Tables::Any {
+            return Ok(None);
+        }
+        // Without either, nobody has looked at who asks.
+        let principal = request.extensions().get::<Arc<Principal>>().cloned().ok_or(Denied::NoToken)?;
+        let guard = request.app_data::<Data<Guard>>().ok_or(Denied::NoToken)?;
+        let narrowed = guard.narrow.narrow(&principal, asked)?;
+        if let Some(mark) = &principal.mark {
+            asked.if_none_match = asked.if_none_match.iter().filter_map(|tag| unmarked(tag, mark)).collect();
+        }
+        Ok(Some(Self { principal, narrowed }))
+    }
+
+    /// What it follows, as its reader knows it.
+    pub fn name(&self) -> &str {
+        &self.narrowed.name
+    }
+
+    /// The plain name of the table.
+    pub fn table(&self) -> &str {
+        &self.narrowed.table.name
+    }
+
+    pub fn principal(&self) -> Option<Arc<str>> {
+        self.principal.name.clone()
+    }
+
+    /// Whether its principal may see a session.
+    pub async fn shows(&self, request: &HttpRequest, session: &str) -> bool {
+        let Ok(session) = SessionId::try_from(session.to_owned()) else { return false };
+        if let Some(is_shown) = self.principal.scope.has_session(&session) {
+            return is_shown;
+        }
+        let Some(name) = &self.principal.name else { return false };
+        let Some(state) = request.app_data::<Data<AgentState>>() else { return false };
+        let key = (name.to_string(), session);
+        if let Some((is_shown, at)) = state.shown.get(&key)
+            && at.elapsed() < REMEMBERED_FOR
+        {
+            return is_shown;
+        }
+        // It decides where a reader is counted, and nothing that it sees.
+        let is_shown = state.shows(&self.principal, &key.1).await.unwrap_or(false);
+        state.shown.insert(key, (is_shown, Instant::now()));
+        is_shown
+    }
+
+    /// Whether its principal has been thrown out since it was let in.
+    ///
+    /// # Errors
+    /// Why.
+    pub fn check_again(&self, request: &HttpRequest) -> Result<(), Refused> {
+        request.app_data::<Data<Guard>>().map_or(Ok(()), |guard| guard.check_again(&self.principal))
+    }
+
+    /// How long its principal may see anything; `None` for as long as it likes.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.principal.expires.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    /// Completes when its principal is thrown out, or its time is over.
+    pub async fn until_out(&self, request: &HttpRequest) {
+        match request.app_data::<Data<Guard>>() {
+            Some(guard) => guard.until_out(&self.principal).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Completes when that is over.
+    pub async fn expired(&self) {
+        match self.time_left() {
+            Some(left) => tokio::time::sleep(left).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Makes an answer that of its principal alone: no shared cache may keep it, and its entity tag is no other's.
+    pub fn marked(&self, answer: Answer) -> Answer {
+        match &self.principal.mark {
+            Some(mark) if !self.narrowed.is_public => answer.private(mark),
+            _ => answer,
+        }
+    }
+}
+
+/// A tag without the mark of its principal; `None` if it is another's.
+fn unmarked(tag: &str, mark: &str) -> Option<String> {
+    tag.strip_suffix(mark)?.strip_suffix(':').map(str::to_owned)
+}
