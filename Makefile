@@ -20,7 +20,7 @@ fuzz:
 	@scripts/install.sh postgres
 	cargo build --locked --example with_postgres
 	PLUE_FUZZ_FACTOR=$(FACTOR) PLUE_TEST_CONDITIONS=$$((20000 * $(FACTOR))) \
-		target/debug/examples/with_postgres cargo test --locked --test main -- filter:: fuzz:: --nocapture
+		target/debug/examples/with_postgres cargo test --locked --test main -- filter:: fuzz:: auth::properties:: --nocapture
 
 # Ten minutes for each source of shapes: make soak SECONDS=120
 SECONDS ?= 600
@@ -33,7 +33,7 @@ soak:
 bench:
 	@scripts/install.sh postgres
 	cargo build --locked --example with_postgres
-	target/debug/examples/with_postgres cargo bench --locked --bench live --bench subscriptions $(ARGS)
+	target/debug/examples/with_postgres cargo bench --locked --bench live --bench subscriptions --bench auth $(ARGS)
 
 fmt:
 	cargo fmt

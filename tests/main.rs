@@ -3,6 +3,7 @@
 //! `make test` starts one cluster for all of it (`examples/with_postgres.rs`); `cargo test` alone starts one for each process.
 
 mod agent_state;
+mod auth;
 mod commands;
 mod engine;
 mod faults;

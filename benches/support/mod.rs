@@ -64,6 +64,11 @@ impl Server {
         Self::start(&["serve", "--insecure", "--listen=127.0.0.1:0"], url, settings)
     }
 
+    /// The API for those who show a token, with these settings.
+    pub fn closed(url: &str, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start(&["serve", "--listen=127.0.0.1:0"], url, settings)
+    }
+
     fn start(arguments: &[&str], url: &str, settings: &[(&str, &str)]) -> Result<Self> {
         let storage = tempfile::tempdir()?;
         let mut child = Command::new(env!("CARGO_BIN_EXE_plue-sync"))

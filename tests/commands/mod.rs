@@ -1,5 +1,7 @@
 //! The commands from outside: what they print, how they end, and what they leave behind.
 
+mod token;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -24,9 +26,12 @@ async fn a_start_that_cannot_succeed_says_why_and_how_to_mend_it() {
     let taken = taken.local_addr().expect("its address");
     let (address, port) = (taken.to_string(), taken.port().to_string());
     let database = ("DATABASE_URL", "postgresql://postgres@127.0.0.1:1/none");
+    let secret = ("PLUE_AUTH__JWT_SECRET", "a secret of the tests that is long enough");
     let cases: &[Case] = &[
         (&["serve"], &[], "DATABASE_URL is not set; set it to postgresql://"),
-        (&["serve"], &[database], "there is no authentication yet"),
+        (&["serve"], &[database], "set PLUE_AUTH__JWT_SECRET or PLUE_AUTH__JWKS, or start with --insecure"),
+        (&["serve", "--insecure"], &[database, secret], "--insecure and authentication exclude each other"),
+        (&["serve"], &[database, ("PLUE_AUTH__JWT_SECRET", "short")], "auth.jwt_secret"),
         (&["serve"], &[("PLUE_SERVER__PORT", "1")], "PLUE_SERVER__PORT in the environment is no setting"),
         (&["serve", "--config", "none.toml"], &[], "cannot read none.toml"),
         (&["serve", "--insecure", "--listen", &address], &[database], "choose another address with --listen"),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use plue_sync::config::Config;
 use plue_sync::engine::{Engine, Running, ShapeInfo};
 use plue_sync::postgres::Postgres;
-use plue_sync::shape::{Answer, Body, Handle, Health, MissingOffset, ShapeRequest};
+use plue_sync::shape::{Answer, Body, Dialect, Handle, Health, ShapeRequest};
 use tokio_postgres::Client;
 
 use super::SOON;
@@ -46,7 +46,7 @@ impl Inside {
     }
 
     async fn ask(&self, query: &str) -> Answer {
-        let request = ShapeRequest::parse(query, None, MissingOffset::Refuse).expect("a request");
+        let request = ShapeRequest::parse(query, None, Dialect::Protocol).expect("a request");
         let mut permit = self.engine.admit(None).expect("room");
         self.engine.answer(&request, &mut permit).await
     }

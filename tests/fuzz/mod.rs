@@ -23,7 +23,7 @@ use crate::support::Random;
 const FACTOR: &str = "PLUE_FUZZ_FACTOR";
 
 /// Of a usual run, times what the environment says.
-fn times(usual: u32) -> u32 {
+pub fn times(usual: u32) -> u32 {
     let factor = env::var(FACTOR).map_or(1, |text| text.parse().expect("PLUE_FUZZ_FACTOR is a number"));
     usual.saturating_mul(factor)
 }

@@ -1,7 +1,7 @@
 //! Query strings, bodies and identifiers.
 
 use plue_sync::shape::{
-    Deletion, Invalid, MissingOffset, PostBody, ShapeRequest, parse_columns, parse_relation, quote_identifier,
+    Deletion, Dialect, Invalid, PostBody, ShapeRequest, parse_columns, parse_relation, quote_identifier,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -102,7 +102,7 @@ const IDENTIFIER_TOKENS: &[&str] =
 fn query_strings_are_read_or_refused() {
     let tags = proptest::option::of(damaged_text(&["\"a:b:c\"", "W/\"x\", \"y\"", "*", ""], &["\"", ",", "W/", "*"]));
     fuzz(10_000, (damaged_text(QUERIES, TOKENS), tags), |(query, tags)| {
-        for missing in [MissingOffset::Refuse, MissingOffset::Start] {
+        for missing in [Dialect::Protocol, Dialect::Api] {
             match ShapeRequest::parse(&query, tags.as_deref(), missing) {
                 Ok(request) => {
                     prop_assert!(!request.table.trim().is_empty());
@@ -166,7 +166,7 @@ fn bodies_are_read_or_refused() {
     fuzz(6_000, (damaged_text(QUERIES, TOKENS), damaged(&bytes(BODIES), &bytes(BODY_TOKENS))), |(query, body)| {
         match PostBody::read(&body) {
             Ok(body) => {
-                if let Err(invalid) = ShapeRequest::parse_post(&query, body, MissingOffset::Start) {
+                if let Err(invalid) = ShapeRequest::parse_post(&query, body, Dialect::Api) {
                     reasonable(&invalid)?;
                 }
             }

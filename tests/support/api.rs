@@ -5,6 +5,7 @@ use awc::http::{Method, StatusCode};
 use plue_sync::config::{Config, Environment};
 use plue_sync::server::{Server, ServerError};
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -18,6 +19,8 @@ pub struct Api {
     stop: CancellationToken,
     running: JoinHandle<Result<(), ServerError>>,
     client: awc::Client,
+    /// Shown with every request, if there is one.
+    token: Option<String>,
     /// Where its engine keeps shapes; deleted with it.
     _storage: TempDir,
 }
@@ -38,6 +41,11 @@ impl Api {
 
     /// Serves the database behind the address, with settings such as `("PLUE_WRITER__QUEUE_LENGTH", "1")`.
     pub async fn with_settings(url: &str, settings: &[(&str, &str)]) -> Self {
+        Self::with_file(url, settings, None).await
+    }
+
+    /// The same over a file of settings.
+    pub async fn with_file(url: &str, settings: &[(&str, &str)], file: Option<&Path>) -> Self {
         let storage = tempfile::tempdir().expect("a temporary folder");
         let usual = [
             ("DATABASE_URL", url),
@@ -46,21 +54,42 @@ impl Api {
             ("PLUE_ENGINE__STORAGE_DIR", storage.path().to_str().expect("a path in UTF-8")),
         ];
         let environment: Environment = usual.iter().chain(settings).copied().collect();
-        let config = Config::load(None, &environment).expect("the test's settings");
+        let config = Config::load(file, &environment).expect("the test's settings");
         let server = Server::start(&config).await.expect("a start");
         let (address, stop) = (server.addresses()[0], CancellationToken::new());
         let running = actix_web::rt::spawn(server.run(stop.clone()));
         let client = awc::Client::builder().timeout(Duration::from_secs(30)).finish();
-        Self { address, stop, running, client, _storage: storage }
+        Self { address, stop, running, client, token: None, _storage: storage }
+    }
+
+    /// Shows this token from now on.
+    pub fn show(&mut self, token: &str) {
+        self.token = Some(format!("Bearer {token}"));
     }
 
     /// Sends a request with the bytes as they are.
     pub async fn send(&self, method: Method, path: &str, body: impl Into<Vec<u8>>) -> Answer {
-        let request = self.client.request(method.clone(), format!("http://{}{path}", self.address));
+        let token = self.token.iter().map(|token| ("authorization", token.as_str())).collect::<Vec<_>>();
+        self.send_with(method, path, &token, body).await
+    }
+
+    /// The same with these headers, and no token of its own.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
+        let mut request = self.client.request(method.clone(), format!("http://{}{path}", self.address));
+        for header in headers {
+            request = request.append_header(*header);
+        }
         let mut response = request.send_body(body.into()).await.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
         let bytes = response.body().limit(64 << 20).await.expect("a body");
         let text = String::from_utf8_lossy(&bytes);
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{method} {path}: {e} in {text:?}"));
+        let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes) };
+        let body = body.unwrap_or_else(|e| panic!("{method} {path}: {e} in {text:?}"));
         Answer { status: response.status(), headers: response.headers().clone(), body }
     }
 

@@ -29,3 +29,4 @@ pub use random::Random;
 pub use reader::{Position, Reader};
 pub use relay::{Counts, Fault, Relay};
 pub use shape::{Engine, Event, Events, Message, Reply, Row, Shape};
+pub use tags::Tags;

@@ -1,6 +1,7 @@
 //! Requests for shapes to a running engine, and what they were answered.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -28,7 +29,12 @@ pub struct Shape {
     http: awc::Client,
     url: String,
     params: Vec<(String, String)>,
+    /// Sees every answer, whoever asked for it.
+    witness: Option<Witness>,
 }
+
+/// Is shown answers.
+pub type Witness = Rc<dyn Fn(&Reply)>;
 
 /// What a request was answered.
 #[derive(Debug)]
@@ -141,12 +147,18 @@ impl Shape {
     /// A shape by all of its parameters, at `http://<host>:<port>`.
     pub fn new(http: awc::Client, url: String, params: &[(&str, &str)]) -> Self {
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { http, url, params }
+        Self { http, url, params, witness: None }
     }
 
     /// The same with one more parameter.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.params.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same, of which `witness` sees every answer that has come whole.
+    pub fn witnessed(mut self, witness: Witness) -> Self {
+        self.witness = Some(witness);
         self
     }
 
@@ -174,7 +186,11 @@ impl Shape {
     pub async fn send(&self, method: Method, more: &[(&str, &str)], headers: &[(&str, &str)]) -> Reply {
         let mut response = self.open(method, more, headers).await;
         let body = response.body().limit(BODY_LIMIT).await.unwrap_or_else(|e| panic!("{}: {e}", self.name()));
-        Reply { status: response.status().as_u16(), headers: response.headers().clone(), body }
+        let reply = Reply { status: response.status().as_u16(), headers: response.headers().clone(), body };
+        if let Some(witness) = &self.witness {
+            witness(&reply);
+        }
+        reply
     }
 
     /// Opens a stream of events after an offset.

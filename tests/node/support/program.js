@@ -11,8 +11,8 @@ const BINARY =
 /** Names that the program reads; none of the developer's may reach it. */
 const OURS = ['PLUE_', 'ELECTRIC_', 'DATABASE_URL', 'PUBLIC_CLIENT_', 'RUST_LOG', 'PG'];
 const LISTENING = /the (?:API|shape engine) listens on ([0-9.:]+)/;
-/** What each command needs besides its address, without a secret. */
-const FLAGS = { serve: ['--insecure'], engine: [] };
+/** What each command needs besides its address. */
+const flags = (command, env) => (command === 'serve' && !env.PLUE_AUTH__JWT_SECRET ? ['--insecure'] : []);
 const STOP_LIMIT_MS = 2_000;
 
 export class Program {
@@ -27,7 +27,7 @@ export class Program {
   static async start({ command, listen, cwd, env }) {
     const program = new Program();
     const inherited = Object.entries(process.env).filter(([name]) => !OURS.some((prefix) => name.startsWith(prefix)));
-    program.#child = spawn(BINARY, [command, ...FLAGS[command], '--listen', listen], {
+    program.#child = spawn(BINARY, [command, ...flags(command, env), '--listen', listen], {
       cwd,
       env: { ...Object.fromEntries(inherited), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -38,13 +38,14 @@ export class Reader {
   #full;
   #sse;
 
-  /** `params` are the client's; `sse`: follow by server-sent events; `onError` is the client's. */
-  constructor(url, params, { sse = false, onError } = {}) {
+  /** `params` are the client's; `sse`: follow by server-sent events; `headers` and `onError` are the client's. */
+  constructor(url, params, { sse = false, headers, onError } = {}) {
     this.#full = params.replica === 'full';
     this.#sse = sse;
     this.stream = new ShapeStream({
       url,
       params,
+      headers,
       liveSse: sse,
       signal: this.#aborter.signal,
       backoffOptions: BACKOFF,

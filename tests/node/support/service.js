@@ -65,6 +65,8 @@ class Service {
   /** With the source `proxy`: the engine that it asks, and the relay between the two. */
   upstream;
   relay;
+  /** What `ask` shows, where the program wants to know who asks. */
+  token;
   #command;
   #database;
   #sql;
@@ -129,7 +131,8 @@ class Service {
 
   /** Asks the API, and gives the body of the answer, which must be 200 or 201. */
   async ask(method, path, body) {
-    const asked = { method, body: body === undefined ? undefined : JSON.stringify(body) };
+    const headers = this.token ? { authorization: `Bearer ${this.token}` } : {};
+    const asked = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
     const response = await fetch(`${this.url}${path}`, asked);
     const text = await response.text();
     assert([200, 201].includes(response.status), `${method} ${path}: ${response.status} ${text}`);
