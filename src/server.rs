@@ -137,6 +137,9 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let postgres = Postgres::from_url(config.database.url.expose_secret())?;
         let (upstream, direct) = (upstream(config)?, postgres.clone());
+        // First what the settings alone can get wrong.
+        let narrow = Narrow::new(NamedShapes::new(&config.shapes, &AGENT_TABLES)?);
+        let verifier = Verifier::start(&config.auth).await?;
         let ran = migrations::run(&postgres).await?;
         if !ran.is_empty() {
             info!(migrations = ran.len(), "migrated the database");
@@ -155,7 +158,7 @@ impl Server {
             }
         };
         let source = Data::new(source);
-        let (guard, keys) = start_guard(config, &database).await?;
+        let (guard, keys) = start_guard(config, &database, narrow, verifier).await?;
         let state = Data::new(AgentState::new(database, writer.clone()));
         let registry = start_registry(config, &source);
         let (asked, revocations) = (registry.address.clone(), guard.revocations().cloned());
@@ -259,9 +262,13 @@ fn upstream(config: &Config) -> Result<Option<UpstreamUrl>, InvalidUpstream> {
 }
 
 /// Who stands at the gate: nobody, unless the settings say whose tokens are believed.
-async fn start_guard(config: &Config, database: &Database) -> Result<(Guard, Option<jwt::Running>), StartError> {
-    let narrow = Narrow::new(NamedShapes::new(&config.shapes, &AGENT_TABLES)?);
-    let Some((verifier, keys)) = Verifier::start(&config.auth).await? else {
+async fn start_guard(
+    config: &Config,
+    database: &Database,
+    narrow: Narrow,
+    verifier: Option<(Verifier, jwt::Running)>,
+) -> Result<(Guard, Option<jwt::Running>), StartError> {
+    let Some((verifier, keys)) = verifier else {
         info!("there is no authentication: whoever reaches the API may read and write everything");
         return Ok((Guard::open(narrow), None));
     };

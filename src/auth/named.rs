@@ -86,6 +86,11 @@ impl NamedShapes {
         Ok(Self { shapes })
     }
 
+    /// Whether any of them is for everybody.
+    pub fn are_any_public(&self) -> bool {
+        self.shapes.values().any(|shape| shape.is_public)
+    }
+
     /// The shape of a name.
     pub fn find(&self, name: &str) -> Option<&NamedShape> {
         self.shapes.get(name)

@@ -10,7 +10,7 @@ use super::principal::Origin;
 use super::scope::Condition;
 use super::{NamedShapes, Principal};
 use crate::engine::filter::{self, FilterError, Outline};
-use crate::shape::{Invalid, ShapeRequest, TableName, parse_columns, parse_relation, quote_identifier};
+use crate::shape::{Given, Invalid, Query, ShapeRequest, TableName, parse_columns, parse_relation, quote_identifier};
 use crate::subscription::Sessions;
 
 #[cfg(test)]
@@ -27,6 +27,7 @@ const MAX_REMEMBERED_BYTES: usize = 1024;
 /// Makes the requests that are answered. One of it is shared by all workers.
 pub struct Narrow {
     shapes: NamedShapes,
+    are_any_public: bool,
     sessions: Sessions,
     outlines: Cache<String, Arc<Result<Outline, FilterError>>>,
     joined: Cache<(String, String), Arc<Result<String, FilterError>>>,
@@ -62,12 +63,15 @@ impl From<Invalid> for Denied {
 impl Narrow {
     pub fn new(shapes: NamedShapes) -> Self {
         let (outlines, joined) = (Cache::new(REMEMBERED), Cache::new(REMEMBERED));
-        Self { shapes, sessions: Sessions::default(), outlines, joined }
+        Self { are_any_public: shapes.are_any_public(), shapes, sessions: Sessions::default(), outlines, joined }
     }
 
-    /// Whether everybody may follow what has this name.
-    pub fn is_public(&self, name: &str) -> bool {
-        self.shapes.find(name).is_some_and(|shape| shape.is_public)
+    /// Whether everybody may follow what a URL names. What a body says besides is judged with the request.
+    pub fn is_public(&self, query: &str) -> bool {
+        self.are_any_public && {
+            let table = Query::decode(query).ok().and_then(|mut query| query.take("table"));
+            matches!(table, Some(Given::Text(name)) if self.shapes.find(&name).is_some_and(|shape| shape.is_public))
+        }
     }
 
     /// Confines a request to what its sender may see.

@@ -73,7 +73,7 @@ pub struct AuthConfig {
     pub max_token_lifetime: Duration,
     /// Requests of one principal that are answered in the long run; 0 for any number.
     pub requests_per_second: u32,
-    /// How many of them may come at once; 0 for any number.
+    /// How many of them may come at once; at least one.
     pub burst: u32,
     /// The same for one address.
     pub address_requests_per_second: u32,

@@ -20,7 +20,6 @@ use crate::auth::{Guard, Principal, Refused, Role};
 use crate::db::access;
 use crate::error::ApiError;
 use crate::ids::{InvalidId, SessionId};
-use crate::shape::{Given, Query};
 
 /// The longest head of a request that is looked at, without its URL.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
@@ -107,7 +106,7 @@ pub fn check_again(request: &HttpRequest) -> Result<(), ApiError> {
 pub async fn identify_reader(request: &ServiceRequest) -> Result<Arc<Principal>, ApiError> {
     let guard = request.app_data::<Data<Guard>>();
     match guard {
-        Some(guard) if guard.narrow.is_public(&table_of(request.query_string())) => {
+        Some(guard) if guard.narrow.is_public(request.query_string()) => {
             admit(request, guard)?;
             Ok(Arc::clone(guard.public()))
         }
@@ -125,14 +124,6 @@ fn admit(request: &ServiceRequest, guard: &Guard) -> Result<IpAddr, ApiError> {
     let address = address::note(request).ok_or(ApiError::Internal)?;
     guard.admit_address(address)?;
     Ok(address)
-}
-
-/// The table that a URL names. What a body says besides is judged when it has been read.
-fn table_of(query: &str) -> String {
-    match Query::decode(query).ok().and_then(|mut query| query.take("table")) {
-        Some(Given::Text(name)) => name,
-        _ => String::new(),
-    }
 }
 
 async fn identify(request: &ServiceRequest) -> Result<Arc<Principal>, ApiError> {

@@ -32,6 +32,7 @@ async fn a_start_that_cannot_succeed_says_why_and_how_to_mend_it() {
         (&["serve"], &[database], "set PLUE_AUTH__JWT_SECRET or PLUE_AUTH__JWKS, or start with --insecure"),
         (&["serve", "--insecure"], &[database, secret], "--insecure and authentication exclude each other"),
         (&["serve"], &[database, ("PLUE_AUTH__JWT_SECRET", "short")], "auth.jwt_secret"),
+        (&["serve", "--listen", "127.0.0.1:0"], &[database, ("PLUE_AUTH__JWKS", "nowhere.json")], "nowhere.json"),
         (&["serve"], &[("PLUE_SERVER__PORT", "1")], "PLUE_SERVER__PORT in the environment is no setting"),
         (&["serve", "--config", "none.toml"], &[], "cannot read none.toml"),
         (&["serve", "--insecure", "--listen", &address], &[database], "choose another address with --listen"),
