@@ -57,6 +57,7 @@ pub async fn mint(
         let text = format!("this session has {MAX_TOKENS} tokens already; revoke some, or let them expire");
         return Err(ApiError::Forbidden(text.into()));
     }
+    // If the connection dies at the commit, the second try meets the first one's id and fails: a token that nobody has been told.
     let minted = state.database.read(async |conn| access::mint(conn, &new).await).await?;
     let about = minted.ok_or(ApiError::NotFound("session"))?;
     Ok(answer(StatusCode::CREATED, &Minted { token: secret.expose(), about }))
