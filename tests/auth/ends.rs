@@ -34,12 +34,15 @@ async fn ends(shape: &Shape, query: &[(&'static str, String)]) -> bool {
     let query: Vec<_> = query.iter().chain(&stream).map(|(name, value)| (*name, value.as_str())).collect();
     let mut response = shape.open(Method::GET, &query, &[]).await;
     assert_eq!(response.status(), 200);
-    while let Some(piece) = response.next().await {
-        if piece.is_err() {
-            return false;
+    let read = async {
+        while let Some(piece) = response.next().await {
+            if piece.is_err() {
+                return false;
+            }
         }
-    }
-    true
+        true
+    };
+    tokio::time::timeout(SOON, read).await.expect("an end of the stream")
 }
 
 async fn a_stream_and_a_wait_end_with_their_token(source: Source) {

@@ -82,10 +82,17 @@ impl Scene {
         database.connect().await.batch_execute(tables).await.expect("tables");
         let upstream = match source {
             Source::Engine => None,
-            Source::Proxy => Some(Engine::start(&database).await),
+            Source::Proxy => Some(Engine::with(&database, &[("ELECTRIC_LONG_POLL_TIMEOUT", "600000")]).await),
         };
         let url = upstream.as_ref().map(|engine| ("ELECTRIC_URL".to_owned(), engine.binary.url()));
-        let own = [("PLUE_AUTH__JWT_SECRET", SECRET), ("PLUE_AUTH__LEEWAY", "0s")];
+        // What waits ends when somebody ends it, and not by itself.
+        let own = [
+            ("PLUE_AUTH__JWT_SECRET", SECRET),
+            ("PLUE_AUTH__LEEWAY", "0s"),
+            ("PLUE_ENGINE__LONG_POLL_TIMEOUT", "10m"),
+            ("PLUE_ENGINE__SSE_TIMEOUT", "10m"),
+            ("PLUE_UPSTREAM__LIVE_TIMEOUT", "15m"),
+        ];
         let settings = own.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings: Vec<(String, String)> = settings.chain(url).collect();
         let mut file = NamedTempFile::with_suffix(".toml").expect("a file");
