@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -28,8 +27,8 @@ pub enum ApiError {
     Unauthorized(String),
     /// Not for this caller: what it lacks.
     Forbidden(Cow<'static, str>),
-    /// Too many requests of one caller or address; more after this time.
-    TooManyRequests(Duration),
+    /// Too many requests of one caller or address; more after so many seconds.
+    TooManyRequests(u64),
     /// The head of the request is longer than this many bytes.
     HeadersTooLarge(usize),
     /// Not in the way that this server is set up: why.
@@ -124,9 +123,7 @@ impl ResponseError for ApiError {
         let (status, code) = self.contract();
         let mut response = HttpResponse::build(status);
         match self {
-            Self::TooManyRequests(wait) => {
-                _ = response.insert_header((RETRY_AFTER, wait.as_secs_f64().ceil().max(1.0) as u64))
-            }
+            Self::TooManyRequests(seconds) => _ = response.insert_header((RETRY_AFTER, *seconds)),
             Self::Unauthorized(_) => _ = response.insert_header((WWW_AUTHENTICATE, "Bearer")),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));

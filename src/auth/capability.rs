@@ -4,7 +4,6 @@
 
 use std::time::SystemTime;
 
-use serde_json::Map;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -65,7 +64,6 @@ pub fn principal(token: CapabilityToken) -> Principal {
     let mut principal =
         Principal::named(&token.id, Origin::Capability, role, scope, SystemTime::from(token.expires_at));
     principal.tables = token.tables.map(|tables| tables.into_iter().flatten().collect());
-    principal.claims = Map::new();
     principal
 }
 

@@ -13,7 +13,7 @@ use crate::ids::SessionId;
 mod tests;
 
 /// Longer names are refused: each is kept as long as somebody of this name follows something.
-const MAX_NAME_BYTES: usize = 255;
+pub const MAX_NAME_BYTES: usize = 255;
 
 /// Claims that make nobody: which, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

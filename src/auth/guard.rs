@@ -10,15 +10,13 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use super::jwt::{self, Verifier};
+use super::jwt::{self, MAX_TOKEN_BYTES, Verifier};
 use super::limits::{Limits, Rate, Wait};
 use super::revocations::Out;
 use super::{Narrow, Principal, Revocations, capability, claims};
 use crate::config::AuthConfig;
 use crate::db::{Database, ReadError, access};
 
-/// Longer tokens are not looked at.
-const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Tokens that have been looked at and are remembered, as long as keys are before they are read again: a reader shows the same
 /// one again and again.
 const REMEMBERED: usize = 16 * 1024;
@@ -88,7 +86,7 @@ pub enum Refused {
     #[error("a page of another site may not use the cookie; list its origin in server.cors_origins to permit it")]
     OtherSite,
     #[error("too many requests; try again later")]
-    TooMany(Duration),
+    TooMany(Wait),
     #[error("the token cannot be checked just now; try again")]
     Unavailable,
 }
@@ -192,8 +190,8 @@ impl Guard {
 }
 
 impl From<Wait> for Refused {
-    fn from(Wait(time): Wait) -> Self {
-        Self::TooMany(time)
+    fn from(wait: Wait) -> Self {
+        Self::TooMany(wait)
     }
 }
 

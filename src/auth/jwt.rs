@@ -31,7 +31,7 @@ use crate::config::{AuthConfig, algorithm_named};
 use ring::{Pace, Ring};
 
 /// A cookie holds 4 KiB and a line of a request's head often no more than 8: what is longer was not made to be sent.
-const MAX_TOKEN_BYTES: usize = 8 << 10;
+pub const MAX_TOKEN_BYTES: usize = 8 << 10;
 /// The end of the year 9999, in seconds. A later `exp` was meant in milliseconds, and would never come.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 

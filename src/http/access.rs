@@ -211,7 +211,7 @@ fn tables_of(pattern: &str) -> &'static [&'static str] {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::TooMany(wait) => Self::TooManyRequests(wait),
+            Refused::TooMany(wait) => Self::TooManyRequests(wait.retry_after()),
             Refused::Unavailable => Self::NotChecked,
             Refused::Blocked | Refused::OtherSite => Self::Forbidden(refused.to_string().into()),
             Refused::NoToken | Refused::NotBearer | Refused::BadToken(_) | Refused::Revoked => {

@@ -9,7 +9,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use super::AgentState;
 use super::shape::Tables;
 use crate::auth::narrow::Narrowed;
-use crate::auth::{Denied, Guard, Principal, Refused};
+use crate::auth::{Denied, Guard, Principal};
 use crate::ids::SessionId;
 use crate::shape::{Answer, ShapeRequest};
 
@@ -73,14 +73,6 @@ impl Entrance {
         let is_shown = state.shows(&self.principal, &key.1).await.unwrap_or(false);
         state.shown.insert(key, (is_shown, Instant::now()));
         is_shown
-    }
-
-    /// Whether its principal has been thrown out since it was let in.
-    ///
-    /// # Errors
-    /// Why.
-    pub fn check_again(&self, request: &HttpRequest) -> Result<(), Refused> {
-        request.app_data::<Data<Guard>>().map_or(Ok(()), |guard| guard.check_again(&self.principal))
     }
 
     /// How long its principal may see anything; `None` for as long as it likes.

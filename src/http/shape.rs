@@ -16,7 +16,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, Resp
 use bytes::BytesMut;
 use futures_util::StreamExt;
 
-use super::access::{VARY, identify_reader, refuse};
+use super::access::{VARY, check_again, identify_reader, refuse};
 use super::cors::{self, Origins};
 use super::entrance::Entrance;
 use super::stream;
@@ -108,8 +108,8 @@ async fn follow(
         Err(refusal) => return stream::respond(&method, cached(&method, refusal)),
     };
     // Whoever was thrown out before its ticket was known has not been thrown out by it.
-    if let Err(refused) = entrance.check_again(&request) {
-        return ApiError::from(refused).error_response();
+    if let Err(refused) = check_again(&request) {
+        return refused.error_response();
     }
     let answer = tokio::select! {
         biased;

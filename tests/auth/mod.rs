@@ -18,36 +18,11 @@ use plue_sync::auth::jwt;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::support::{Api, Database, Engine, Reply, Shape, eventually};
+use crate::support::{Api, Database, Engine, Reply, Shape, Source, eventually, with_both_sources};
 
 /// Everything here happens within seconds, also on a machine that runs other tests.
 const SOON: Duration = Duration::from_secs(60);
 const SECRET: &str = "a secret of the tests that is long enough";
-
-/// Who answers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Source {
-    Engine,
-    Proxy,
-}
-
-/// Makes of each function two tests, one for each source.
-macro_rules! with_both_sources {
-    ($($name:ident),+ $(,)?) => {
-        $(mod $name {
-            #[actix_rt::test]
-            async fn in_process() {
-                super::$name(crate::auth::Source::Engine).await;
-            }
-
-            #[actix_rt::test]
-            async fn by_proxy() {
-                super::$name(crate::auth::Source::Proxy).await;
-            }
-        })+
-    };
-}
-use with_both_sources;
 
 /// Shapes with names, one for everybody.
 const SHAPES: &str = r#"

@@ -9,35 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Api, Database, Engine, Reply, Shape, eventually};
+use crate::support::{Api, Database, Engine, Reply, Shape, Source, eventually, with_both_sources};
 
 /// Everything here happens within seconds, also on a machine that runs other tests.
 const SOON: Duration = Duration::from_secs(60);
-
-/// Who answers.
-#[derive(Debug, Clone, Copy)]
-enum Source {
-    Engine,
-    Proxy,
-}
-
-/// Makes of each function two tests, one for each source.
-macro_rules! with_both_sources {
-    ($($name:ident),+ $(,)?) => {
-        $(mod $name {
-            #[actix_rt::test]
-            async fn in_process() {
-                super::$name(crate::subscriptions::Source::Engine).await;
-            }
-
-            #[actix_rt::test]
-            async fn by_proxy() {
-                super::$name(crate::subscriptions::Source::Proxy).await;
-            }
-        })+
-    };
-}
-use with_both_sources;
 
 /// An API with a session, and what answers its shapes.
 struct Scene {

@@ -11,6 +11,7 @@ mod random;
 mod reader;
 mod relay;
 mod shape;
+mod source;
 mod tags;
 
 /// Two tables for conditions with subqueries: rows of one refer to rows of the other.
@@ -29,4 +30,6 @@ pub use random::Random;
 pub use reader::{Position, Reader};
 pub use relay::{Counts, Fault, Relay};
 pub use shape::{Engine, Event, Events, Message, Reply, Row, Shape};
+pub use source::Source;
+pub(crate) use source::with_both_sources;
 pub use tags::Tags;

@@ -10,13 +10,12 @@ use serde::Serialize;
 
 use super::Admin;
 use crate::auth::Guard;
+use crate::auth::claims::MAX_NAME_BYTES;
 use crate::db::access::{self, BlockedPrincipal};
 use crate::error::ApiError;
 use crate::http::body::{Body, int8};
 use crate::http::{AgentState, answer};
 
-/// Longer names belong to nobody.
-const MAX_NAME_BYTES: usize = 255;
 /// The longest block that ends: ten years. One that is to last longer has no end.
 const MAX_SECONDS: i64 = 10 * 366 * 24 * 60 * 60;
 
