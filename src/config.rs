@@ -63,6 +63,8 @@ pub struct ServerConfig {
     pub cors_origins: Vec<String>,
     /// Proxies whose `x-forwarded-for` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Whether `/` is the viewer.
+    pub viewer: bool,
     /// Where the engine's own, Electric-compatible API listens beside ours. Only `dev` has one, so it is no setting.
     #[serde(skip)]
     pub engine_listen: Option<SocketAddr>,

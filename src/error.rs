@@ -23,6 +23,8 @@ pub enum ApiError {
     Invalid { field: Cow<'static, str>, expected: Cow<'static, str> },
     /// No such thing, or none that this caller may know of: the two must look the same.
     NotFound(&'static str),
+    /// The viewer's page, in a program that was built without it.
+    NoViewer,
     /// Nobody has shown who it is: why not.
     Unauthorized(String),
     /// Not for this caller: what it lacks.
@@ -62,6 +64,7 @@ impl ApiError {
         match self {
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::NoViewer => (StatusCode::NOT_FOUND, "not_found"),
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
@@ -84,6 +87,7 @@ impl fmt::Display for ApiError {
         match self {
             Self::Invalid { field, expected } => write!(f, "{field}: expected {expected}"),
             Self::NotFound(what) => write!(f, "no such {what}"),
+            Self::NoViewer => f.write_str("the viewer is not in this build: run `make viewer`, then build again"),
             Self::Unauthorized(why) => f.write_str(why),
             Self::Forbidden(what) => f.write_str(what),
             Self::TooManyRequests(_) => f.write_str("too many requests; try again later"),

@@ -39,6 +39,7 @@ use crate::http::address::TrustedProxies;
 use crate::http::admin::Admin;
 use crate::http::cors::Origins;
 use crate::http::electric::{Access, electric_app};
+use crate::http::viewer::AboutHere;
 use crate::http::watch::Door;
 use crate::http::{self, AgentState};
 use crate::instances::{self, Instances};
@@ -292,6 +293,9 @@ fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
     let max_body_bytes = config.server.max_body_bytes;
     let origins = Data::new(Origins::from_setting(&config.server.cors_origins, api.guard.cookie().is_some()));
     let trusted = Data::new(TrustedProxies(config.server.trusted_proxies.clone()));
+    let version = env!("CARGO_PKG_VERSION");
+    let about = AboutHere { version, needs_token: !api.guard.is_open(), demo: false };
+    let viewer = config.server.viewer.then_some(about);
     let address = config.server.listen;
     let listener = Listener::start(address, config.subscriptions.idle_timeout, move || {
         App::new()
@@ -306,6 +310,7 @@ fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
             .configure(http::health::health_routes)
             .configure(http::admin::admin_routes)
             .configure(|app| http::agent_state(app, max_body_bytes, &origins))
+            .configure(|app| viewer.iter().for_each(|about| http::viewer::viewer_routes(app, about)))
             .default_service(web::to(http::not_found))
     });
     let listener = listener.map_err(|cause| StartError::Listen { address, cause })?;

@@ -16,3 +16,4 @@ mod proxy;
 mod replication;
 mod subscriptions;
 mod support;
+mod viewer;

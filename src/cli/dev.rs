@@ -57,6 +57,7 @@ pub async fn run(flags: Flags, environment: &Environment, stop: CancellationToke
     refuse_taken(engine, "--engine-port")?;
     let mut cluster = start_postgres(&flags).await?;
     config.server.engine_listen = Some(engine);
+    config.server.viewer = true;
     // ELECTRIC_URL may be set for other programs, and for `serve`: this command brings everything itself.
     config.upstream.url = String::new().into();
     config.database.url = cluster.url(DATABASE).into();
@@ -98,7 +99,7 @@ async fn serve(config: &Config, cluster: &Cluster, stop: CancellationToken) -> a
 /// What to open, and what to try first.
 fn welcome(addresses: &[SocketAddr], url: &str, data: &Path, needs_token: bool) -> String {
     let [api, engine] = addresses else { return String::new() };
-    let data = data.display();
+    let (port, data) = (api.port(), data.display());
     let (to_whom, token) = if needs_token {
         let show = " -H \"authorization: Bearer $(plue-sync token --role admin)\"";
         ("to this machine alone; the API asks for a token", show)
@@ -109,6 +110,7 @@ fn welcome(addresses: &[SocketAddr], url: &str, data: &Path, needs_token: bool) 
         "
 plue-sync runs, {to_whom}.
 
+  Viewer    http://localhost:{port}/   (open this)
   API       http://{api}
   engine    http://{engine}/v1/shape   (as the Electric service)
   Postgres  {url}   (its data: {data})

@@ -32,6 +32,7 @@ mod snapshots;
 pub mod stream;
 mod subtasks;
 mod tokens;
+pub mod viewer;
 pub mod watch;
 
 use access::{authenticated, permitted};
