@@ -31,6 +31,7 @@ use crate::shape::CachePolicy;
 
 /// The defaults, with a comment for each key.
 const DEFAULTS: &str = include_str!("../config/default.toml");
+const DEFAULTS_NAME: &str = "the built-in defaults";
 /// Names longer than this would be cut by Postgres: the suffix shares 63 bytes with our prefixes.
 const MAX_STREAM_ID_BYTES: usize = 32;
 /// How long shape services hold a live request without a change, unless told otherwise.
@@ -68,6 +69,12 @@ pub struct ServerConfig {
     /// Where the engine's own, Electric-compatible API listens beside ours. Only `dev` has one, so it is no setting.
     #[serde(skip)]
     pub engine_listen: Option<SocketAddr>,
+    /// Whether only this machine's own pages and names are served: an open `dev` is protected by nothing else, so it is no setting.
+    #[serde(skip)]
+    pub only_from_here: bool,
+    /// Whether `cors_origins` is more than the default.
+    #[serde(skip)]
+    pub cors_is_chosen: bool,
 }
 
 /// The pool that the write path and the reading endpoints share.
@@ -223,7 +230,7 @@ impl Config {
     ///
     /// [`ConfigError`], for the first thing that is wrong.
     pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let defaults = Layer::from_toml("the built-in defaults", DEFAULTS)?;
+        let defaults = Layer::from_toml(DEFAULTS_NAME, DEFAULTS)?;
         let mut layers = Figment::from(&defaults);
         if let Some(path) = file {
             let source = |source| ConfigError::File { path: path.to_owned(), source };
@@ -233,7 +240,9 @@ impl Config {
             layers = layers.merge(&layer);
         }
         layers = layers.merge(&environment.layer(&defaults)?);
-        let config: Self = layers.extract().map_err(refusal)?;
+        let mut config: Self = layers.extract().map_err(refusal)?;
+        let chosen = layers.find_metadata("server.cors_origins");
+        config.server.cors_is_chosen = chosen.is_some_and(|layer| layer.name != DEFAULTS_NAME);
         config.check()?;
         Ok(config)
     }

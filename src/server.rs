@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
 use actix_web::App;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::{self, Data};
 use futures_util::future::{join, join_all};
 use secrecy::ExposeSecret;
@@ -39,6 +40,7 @@ use crate::http::address::TrustedProxies;
 use crate::http::admin::Admin;
 use crate::http::cors::Origins;
 use crate::http::electric::{Access, electric_app};
+use crate::http::loopback::from_here;
 use crate::http::viewer::AboutHere;
 use crate::http::watch::Door;
 use crate::http::{self, AgentState};
@@ -175,7 +177,8 @@ impl Server {
         let api = ApiData { state, source: source.clone(), admin: Data::new(admin), guard: Data::new(guard) };
         let mut listeners = vec![listen_api(config, api)?];
         if let Some(address) = config.server.engine_listen {
-            listeners.push(listen_electric(address, Access::Open, source)?);
+            let origins = if config.server.cors_is_chosen { Origins::Any } else { Origins::Loopback };
+            listeners.push(listen_electric(address, Access::Open, origins, source)?);
         }
         let behind_api = Some(BehindApi { writer, registry, instances, _gate: gate });
         Ok(Self { listeners, behind_api, source: running })
@@ -187,7 +190,7 @@ impl Server {
         let queries = Postgres::from_url(config.pooled_database_url.expose_secret())?;
         let (engine, running) = Engine::start(&config.engine, replication, queries)?;
         let access = config.secret.clone().map_or(Access::Open, Access::Secret);
-        let listeners = vec![listen_electric(config.listen, access, Data::new(Source::Engine(engine)))?];
+        let listeners = vec![listen_electric(config.listen, access, Origins::Any, Data::new(Source::Engine(engine)))?];
         Ok(Self { listeners, behind_api: None, source: Running::Engine(running) })
     }
 
@@ -291,7 +294,13 @@ async fn start_guard(
 fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
     let door = Data::new(Door::new(api.admin.registry.clone(), &config.subscriptions, &config.engine));
     let max_body_bytes = config.server.max_body_bytes;
-    let origins = Data::new(Origins::from_setting(&config.server.cors_origins, api.guard.cookie().is_some()));
+    let (only_from_here, may_use_cookies) = (config.server.only_from_here, api.guard.cookie().is_some());
+    let origins = if only_from_here && !config.server.cors_is_chosen {
+        Origins::Loopback
+    } else {
+        Origins::from_setting(&config.server.cors_origins, may_use_cookies)
+    };
+    let origins = Data::new(origins);
     let trusted = Data::new(TrustedProxies(config.server.trusted_proxies.clone()));
     let version = env!("CARGO_PKG_VERSION");
     let about = AboutHere { version, needs_token: !api.guard.is_open(), demo: false };
@@ -312,6 +321,7 @@ fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
             .configure(|app| http::agent_state(app, max_body_bytes, &origins))
             .configure(|app| viewer.iter().for_each(|about| http::viewer::viewer_routes(app, about)))
             .default_service(web::to(http::not_found))
+            .wrap(Condition::new(only_from_here, from_fn(from_here)))
     });
     let listener = listener.map_err(|cause| StartError::Listen { address, cause })?;
     let address = listener.address();
@@ -319,8 +329,18 @@ fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
     Ok(listener)
 }
 
-fn listen_electric(address: SocketAddr, access: Access, source: Data<Source>) -> Result<Listener, StartError> {
-    let application = move || electric_app(access.clone()).app_data(source.clone());
+/// `origins` are whose pages may use it; of this machine's, also the name that they call it by is looked at.
+fn listen_electric(
+    address: SocketAddr,
+    access: Access,
+    origins: Origins,
+    source: Data<Source>,
+) -> Result<Listener, StartError> {
+    let (only_from_here, origins) = (origins == Origins::Loopback, Data::new(origins));
+    let application = move || {
+        let app = electric_app(access.clone()).app_data(source.clone()).app_data(origins.clone());
+        app.wrap(Condition::new(only_from_here, from_fn(from_here)))
+    };
     let listener = Listener::start(address, PATIENCE, application);
     let listener = listener.map_err(|cause| StartError::Listen { address, cause })?;
     let address = listener.address();

@@ -58,6 +58,7 @@ pub async fn run(flags: Flags, environment: &Environment, stop: CancellationToke
     let mut cluster = start_postgres(&flags).await?;
     config.server.engine_listen = Some(engine);
     config.server.viewer = true;
+    config.server.only_from_here = !config.auth.is_set();
     // ELECTRIC_URL may be set for other programs, and for `serve`: this command brings everything itself.
     config.upstream.url = String::new().into();
     config.database.url = cluster.url(DATABASE).into();

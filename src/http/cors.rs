@@ -4,6 +4,8 @@ use actix_cors::Cors;
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
+use super::loopback::is_loopback_origin;
+
 /// Methods of the shape route.
 pub const SHAPE_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, HEAD, DELETE, OPTIONS");
 
@@ -28,6 +30,8 @@ const PREFLIGHT_SECONDS: usize = 86_400;
 pub enum Origins {
     /// Every origin, told by `*`: then a shared cache may keep the answer for all of them.
     Any,
+    /// Those of this machine, at any port.
+    Loopback,
     /// These, exactly as browsers write them: `https://app.example`.
     Listed {
         origins: Vec<String>,
@@ -54,6 +58,7 @@ impl Origins {
             .max_age(PREFLIGHT_SECONDS);
         match self {
             Self::Any => cors.send_wildcard().allow_any_origin(),
+            Self::Loopback => cors.allowed_origin_fn(|origin, _| origin.to_str().is_ok_and(is_loopback_origin)),
             Self::Listed { origins, with_credentials } => {
                 let cors = if *with_credentials { cors.supports_credentials() } else { cors };
                 origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
@@ -72,20 +77,27 @@ impl Origins {
         set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         match self {
             Self::Any => set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-            Self::Listed { origins: listed, with_credentials } => {
+            Self::Loopback | Self::Listed { .. } => {
                 // Who is asked for decides the answer, also the answer to a stranger. An upstream may have named more.
                 let origin_alone = HeaderValue::from_static("origin");
                 if !headers.get_all(header::VARY).any(|value| *value == origin_alone) {
                     headers.append(header::VARY, origin_alone);
                 }
-                let known = origin.filter(|origin| listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes()));
-                if let Some(origin) = known {
+                if let Some(origin) = origin.filter(|origin| self.names(origin)) {
                     set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-                    if *with_credentials {
+                    if matches!(self, Self::Listed { with_credentials: true, .. }) {
                         set(headers, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
                     }
                 }
             }
+        }
+    }
+
+    fn names(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Loopback => origin.to_str().is_ok_and(is_loopback_origin),
+            Self::Listed { origins, .. } => origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes()),
         }
     }
 }
@@ -120,6 +132,8 @@ mod tests {
             (&listed, Some("https://b.example.evil"), None, Some("origin")),
             (&listed, Some("null"), None, Some("origin")),
             (&listed, None, None, Some("origin")),
+            (&Origins::Loopback, Some("http://localhost:5173"), Some("http://localhost:5173"), Some("origin")),
+            (&Origins::Loopback, Some("https://a.example"), None, Some("origin")),
             (&Origins::from_setting(&[], false), Some("https://a.example"), None, Some("origin")),
         ];
         for (origins, origin, allowed, vary) in cases {
@@ -130,7 +144,7 @@ mod tests {
                 .map(|name| headers.get(name).and_then(|value| value.to_str().ok().map(str::to_owned)));
             assert_eq!(seen, [allowed, vary].map(|value| value.map(str::to_owned)), "{origins:?} {origin:?}");
             let trusted = headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
-            assert_eq!(trusted, allowed.is_some_and(|allowed| allowed != "*"), "{origins:?} {origin:?}");
+            assert_eq!(trusted, allowed.is_some() && origins == &listed, "{origins:?} {origin:?}");
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));

@@ -24,6 +24,7 @@ pub mod cors;
 pub mod electric;
 mod entrance;
 pub mod health;
+pub mod loopback;
 mod messages;
 mod parts;
 mod sessions;

@@ -1,5 +1,6 @@
 //! The commands from outside: what they print, how they end, and what they leave behind.
 
+mod open;
 mod token;
 
 use std::fs;
