@@ -64,6 +64,10 @@ pub struct ServerConfig {
     pub cors_origins: Vec<String>,
     /// Proxies whose `x-forwarded-for` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// PEM file of the certificate, and of those that lead to its authority; empty: no TLS.
+    pub tls_certificate: PathBuf,
+    /// PEM file of its private key.
+    pub tls_key: PathBuf,
     /// Whether `/` is the viewer.
     pub viewer: bool,
     /// Where the engine's own, Electric-compatible API listens beside ours. Only `dev` has one, so it is no setting.
@@ -256,7 +260,7 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let (server, writer) = (&self.server, &self.writer);
-        at_least_one("server.max_body_bytes", server.max_body_bytes as u64)?;
+        server.check()?;
         at_least_one("database.pool_size", u64::from(self.database.pool_size))?;
         at_least_one("database.connect_timeout", self.database.connect_timeout.as_millis() as u64)?;
         at_least_one("writer.queue_length", writer.queue_length as u64)?;
@@ -269,6 +273,23 @@ impl Config {
         self.auth.check()?;
         self.upstream.check()?;
         self.engine.check()
+    }
+}
+
+impl ServerConfig {
+    /// The files of the certificate and its key, where TLS is spoken.
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        let files = (self.tls_certificate.as_path(), self.tls_key.as_path());
+        (files != (Path::new(""), Path::new(""))).then_some(files)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        at_least_one("server.max_body_bytes", self.max_body_bytes as u64)?;
+        match (self.tls_certificate.as_os_str().is_empty(), self.tls_key.as_os_str().is_empty()) {
+            (true, false) => Err(refused("server.tls_certificate", "a PEM file, because server.tls_key is set")),
+            (false, true) => Err(refused("server.tls_key", "a PEM file, because server.tls_certificate is set")),
+            _ => Ok(()),
+        }
     }
 }
 

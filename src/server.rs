@@ -45,7 +45,7 @@ use crate::http::viewer::AboutHere;
 use crate::http::watch::Door;
 use crate::http::{self, AgentState};
 use crate::instances::{self, Instances};
-use crate::listener::Listener;
+use crate::listener::{BadCertificate, Listener, Tls};
 use crate::postgres::{InvalidUrl, Postgres};
 use crate::proxy::{InvalidUpstream, Proxy, UpstreamUrl};
 use crate::shape::Handle;
@@ -75,6 +75,8 @@ pub enum StartError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Shape(#[from] BadShape),
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
     #[error("auth.jwks: {0}")]
     Keys(#[from] KeysError),
     #[error("cannot read from Postgres who is kept out, and what claims are columns of")]
@@ -142,6 +144,7 @@ impl Server {
         let (upstream, direct) = (upstream(config)?, postgres.clone());
         // First what the settings alone can get wrong.
         let narrow = Narrow::new(NamedShapes::new(&config.shapes, &AGENT_TABLES)?);
+        let tls = config.server.tls().map(|(certificate, key)| Tls::read(certificate, key)).transpose()?;
         let verifier = Verifier::start(&config.auth).await?;
         let ran = migrations::run(&postgres).await?;
         if !ran.is_empty() {
@@ -175,7 +178,7 @@ impl Server {
         let (all, instances) = Instances::start(direct, answer);
         let admin = Admin { registry: registry.address.clone(), instances: all };
         let api = ApiData { state, source: source.clone(), admin: Data::new(admin), guard: Data::new(guard) };
-        let mut listeners = vec![listen_api(config, api)?];
+        let mut listeners = vec![listen_api(config, tls, api)?];
         if let Some(address) = config.server.engine_listen {
             let origins = if config.server.cors_is_chosen { Origins::Any } else { Origins::Loopback };
             listeners.push(listen_electric(address, Access::Open, origins, source)?);
@@ -291,7 +294,7 @@ async fn start_guard(
     Ok((Guard::closed(narrow, &config.auth, verifier, database.clone(), revocations, origins), Some(keys)))
 }
 
-fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
+fn listen_api(config: &Config, tls: Option<Tls>, api: ApiData) -> Result<Listener, StartError> {
     let door = Data::new(Door::new(api.admin.registry.clone(), &config.subscriptions, &config.engine));
     let max_body_bytes = config.server.max_body_bytes;
     let (only_from_here, may_use_cookies) = (config.server.only_from_here, api.guard.cookie().is_some());
@@ -306,7 +309,7 @@ fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
     let about = AboutHere { version, needs_token: !api.guard.is_open(), demo: false };
     let viewer = config.server.viewer.then_some(about);
     let address = config.server.listen;
-    let listener = Listener::start(address, config.subscriptions.idle_timeout, move || {
+    let listener = Listener::start(address, config.subscriptions.idle_timeout, tls, move || {
         App::new()
             .app_data(api.source.clone())
             .app_data(api.state.clone())
@@ -325,7 +328,10 @@ fn listen_api(config: &Config, api: ApiData) -> Result<Listener, StartError> {
     });
     let listener = listener.map_err(|cause| StartError::Listen { address, cause })?;
     let address = listener.address();
-    info!(%address, "the API listens on {address}");
+    match listener.scheme() {
+        "https" => info!(%address, "the API listens on https://{address}"),
+        _ => info!(%address, "the API listens on {address}"),
+    }
     Ok(listener)
 }
 
@@ -341,7 +347,7 @@ fn listen_electric(
         let app = electric_app(access.clone()).app_data(source.clone()).app_data(origins.clone());
         app.wrap(Condition::new(only_from_here, from_fn(from_here)))
     };
-    let listener = Listener::start(address, PATIENCE, application);
+    let listener = Listener::start(address, PATIENCE, None, application);
     let listener = listener.map_err(|cause| StartError::Listen { address, cause })?;
     let address = listener.address();
     info!(%address, "the shape engine listens on {address}");

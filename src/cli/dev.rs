@@ -93,15 +93,16 @@ async fn serve(config: &Config, cluster: &Cluster, stop: CancellationToken) -> a
         return Ok(());
     }
     let server = Server::start(config).await?;
-    println!("{}", welcome(&server.addresses(), &cluster.url(DATABASE), cluster.dir(), config.auth.is_set()));
+    println!("{}", welcome(config, &server.addresses(), &cluster.url(DATABASE), cluster.dir()));
     Ok(server.run(stop).await?)
 }
 
 /// What to open, and what to try first.
-fn welcome(addresses: &[SocketAddr], url: &str, data: &Path, needs_token: bool) -> String {
+fn welcome(config: &Config, addresses: &[SocketAddr], url: &str, data: &Path) -> String {
     let [api, engine] = addresses else { return String::new() };
     let (port, data) = (api.port(), data.display());
-    let (to_whom, token) = if needs_token {
+    let http = if config.server.tls().is_some() { "https" } else { "http" };
+    let (to_whom, token) = if config.auth.is_set() {
         let show = " -H \"authorization: Bearer $(plue-sync token --role admin)\"";
         ("to this machine alone; the API asks for a token", show)
     } else {
@@ -111,15 +112,15 @@ fn welcome(addresses: &[SocketAddr], url: &str, data: &Path, needs_token: bool) 
         "
 plue-sync runs, {to_whom}.
 
-  Viewer    http://localhost:{port}/   (open this)
-  API       http://{api}
+  Viewer    {http}://localhost:{port}/   (open this)
+  API       {http}://{api}
   engine    http://{engine}/v1/shape   (as the Electric service)
   Postgres  {url}   (its data: {data})
 
 Create a session, then read all of them as a shape:
 
-  curl http://{api}/v1/sessions{token} -H 'content-type: application/json' -d '{{\"directory\": \"/tmp\", \"title\": \"First\"}}'
-  curl 'http://{api}/shape?table=sessions'{token}
+  curl {http}://{api}/v1/sessions{token} -H 'content-type: application/json' -d '{{\"directory\": \"/tmp\", \"title\": \"First\"}}'
+  curl '{http}://{api}/shape?table=sessions'{token}
 
 Ctrl-C stops all of it; the data stays.
 "

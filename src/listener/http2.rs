@@ -1,4 +1,4 @@
-//! HTTP/2 by prior knowledge, on the same application. Our own loop, because that of actix gives nobody a hold on a
+//! HTTP/2, by prior knowledge or ALPN, on the same application. Our own loop, because that of actix gives nobody a hold on a
 //! stream: one whose reader takes nothing would stay for as long as its connection, with all that it holds.
 
 use std::future::poll_fn;
@@ -21,11 +21,10 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::FIRST_BYTES;
-use super::guarded::Guarded;
+use super::connection::Connection;
 use super::outlet::{Outlet, Patience};
 
 /// Requests of one connection that are answered at once. A page, or a proxy for several; others open another connection.
@@ -64,7 +63,7 @@ where
     }
 
     /// Answers the requests of a connection until it ends. Whatever is in progress then ends with it.
-    pub async fn serve(&self, socket: Guarded<TcpStream>, peer: Option<SocketAddr>) {
+    pub async fn serve(&self, socket: Connection, peer: Option<SocketAddr>) {
         let mut settings = Builder::new();
         settings.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEADER_BYTES);
         settings.max_send_buffer_size(UNSENT_BYTES);

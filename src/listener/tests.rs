@@ -15,14 +15,14 @@ use tokio::time::sleep;
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_millis(600);
+pub const PATIENCE: Duration = Duration::from_millis(600);
 /// What the system keeps in its buffers for a reader that takes nothing is less than a quarter of this.
-const BODY_BYTES: usize = 64 << 20;
+pub const BODY_BYTES: usize = 64 << 20;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What became of the bodies that a server has begun.
 #[derive(Clone, Default)]
-struct Fate {
+pub struct Fate {
     outlets: Arc<Mutex<Vec<Outlet>>>,
     /// Of each that has ended: whether its reader had stalled.
     ended: Arc<Mutex<Vec<bool>>>,
@@ -39,7 +39,7 @@ impl Drop for Told {
 
 impl Fate {
     /// Waits until a body has ended, and says whether its reader had stalled.
-    async fn next(&self) -> bool {
+    pub async fn next(&self) -> bool {
         let start = Instant::now();
         loop {
             let told = self.ended.lock().pop();
@@ -70,13 +70,17 @@ fn serve() -> (SocketAddr, Fate) {
 }
 
 fn serve_with(patience: Duration) -> (SocketAddr, Fate) {
+    serve_as(patience, None)
+}
+
+pub fn serve_as(patience: Duration, tls: Option<Tls>) -> (SocketAddr, Fate) {
     let fate = Fate::default();
     let data = Data::new(fate.clone());
     let application = move || {
         let small = |body: Bytes| async move { HttpResponse::Ok().body(body) };
         App::new().app_data(data.clone()).route("/large", web::get().to(large)).route("/small", web::post().to(small))
     };
-    let listener = Listener::start((Ipv4Addr::LOCALHOST, 0).into(), patience, application).expect("a free port");
+    let listener = Listener::start((Ipv4Addr::LOCALHOST, 0).into(), patience, tls, application).expect("a free port");
     let address = listener.address();
     // It serves until the test's system ends.
     std::mem::forget(listener);

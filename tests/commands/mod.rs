@@ -1,6 +1,7 @@
 //! The commands from outside: what they print, how they end, and what they leave behind.
 
 mod open;
+mod tls;
 mod token;
 
 use std::fs;
@@ -34,6 +35,17 @@ async fn a_start_that_cannot_succeed_says_why_and_how_to_mend_it() {
         (&["serve", "--insecure"], &[database, secret], "--insecure and authentication exclude each other"),
         (&["serve"], &[database, ("PLUE_AUTH__JWT_SECRET", "short")], "auth.jwt_secret"),
         (&["serve", "--listen", "127.0.0.1:0"], &[database, ("PLUE_AUTH__JWKS", "nowhere.json")], "nowhere.json"),
+        (
+            &["serve"],
+            &[database, ("PLUE_SERVER__TLS_KEY", "key.pem")],
+            "server.tls_certificate in the settings must be",
+        ),
+        (&["serve"], &[database, ("PLUE_SERVER__TLS_CERTIFICATE", "a.pem")], "server.tls_key in the settings must be"),
+        (
+            &["serve", "--insecure", "--listen", "127.0.0.1:0"],
+            &[database, ("PLUE_SERVER__TLS_CERTIFICATE", "none.pem"), ("PLUE_SERVER__TLS_KEY", "key.pem")],
+            "server.tls_certificate: cannot read none.pem",
+        ),
         (&["serve"], &[("PLUE_SERVER__PORT", "1")], "PLUE_SERVER__PORT in the environment is no setting"),
         (&["serve", "--config", "none.toml"], &[], "cannot read none.toml"),
         (&["serve", "--insecure", "--listen", &address], &[database], "choose another address with --listen"),

@@ -83,7 +83,8 @@ impl Binary {
         let log = self.log();
         let after = log.lines().filter_map(|line| line.split_once(LISTENING));
         let address = |rest: &str| rest.split([' ', '"']).next().unwrap_or(rest).to_owned();
-        after.map(|(_, rest)| format!("http://{}", address(rest))).collect()
+        let url = |address: String| if address.contains("://") { address } else { format!("http://{address}") };
+        after.map(|(_, rest)| url(address(rest))).collect()
     }
 
     /// Everything it printed so far, both streams.
