@@ -76,9 +76,23 @@ pub struct ServerConfig {
     /// Whether only this machine's own pages and names are served: an open `dev` is protected by nothing else, so it is no setting.
     #[serde(skip)]
     pub only_from_here: bool,
+    /// Whether there is a demo. Only `dev` has one.
+    #[serde(skip)]
+    pub demo: Option<DemoConfig>,
     /// Whether `cors_origins` is more than the default.
     #[serde(skip)]
     pub cors_is_chosen: bool,
+}
+
+/// The demo of `dev`.
+#[derive(Debug, Clone)]
+pub struct DemoConfig {
+    /// How many times slower than its script it plays.
+    pub pace: f64,
+    /// Whether it plays at the start, and not only when it is asked to.
+    pub opens: bool,
+    /// What it shows the write API then: `Bearer ...`.
+    pub authorization: Option<SecretString>,
 }
 
 /// The pool that the write path and the reading endpoints share.

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod auth;
 pub mod config;
 pub mod db;
+pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod http;

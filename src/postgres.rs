@@ -19,6 +19,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub use tls::{Trust, client_config};
 pub use url::InvalidUrl;
 
 /// Connecting to one address takes no longer than this, unless the URL says otherwise.

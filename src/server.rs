@@ -9,7 +9,7 @@
 //! | engine, or proxy | 5. the engine stores what it has applied and confirms it to Postgres; the proxy closes its connections |
 //! | registry | 2. live answers end, so that their readers connect elsewhere |
 //! | instances | 4. other processes get no answers from this one any more |
-//! | HTTP   | 1. no new connections; 3. no new requests, and those in flight are answered |
+//! | HTTP   | 1. the demo ends, and no new connections; 3. no new requests, and those in flight are answered |
 //!
 //! All of a stop is over in 2 s.
 
@@ -35,6 +35,7 @@ use crate::auth::{Guard, NamedShapes, Narrow, Revocations};
 use crate::config::{ColumnClaim, Config, ElectricConfig};
 use crate::db::migrations::{self, MigrateError};
 use crate::db::{Database, ReadError, access};
+use crate::demo::Demo;
 use crate::engine::{Engine, EngineError};
 use crate::http::address::TrustedProxies;
 use crate::http::admin::Admin;
@@ -103,6 +104,8 @@ pub struct Server {
     /// Only with the API.
     behind_api: Option<BehindApi>,
     source: Running,
+    /// Only in `dev`.
+    demo: Option<Demo>,
 }
 
 /// What only the API needs.
@@ -127,6 +130,7 @@ struct ApiData {
     source: Data<Source>,
     admin: Data<Admin>,
     guard: Data<Guard>,
+    demo: Option<Demo>,
 }
 
 /// The registry and its thread.
@@ -177,14 +181,22 @@ impl Server {
         let answer = move |question| Box::pin(http::admin::answer(asked.clone(), revocations.clone(), question)) as _;
         let (all, instances) = Instances::start(direct, answer);
         let admin = Admin { registry: registry.address.clone(), instances: all };
-        let api = ApiData { state, source: source.clone(), admin: Data::new(admin), guard: Data::new(guard) };
+        let demo = config.server.demo.as_ref().map(|demo| Demo::new(demo.pace));
+        let (admin, guard) = (Data::new(admin), Data::new(guard));
+        let api = ApiData { state, source: source.clone(), admin, guard, demo: demo.clone() };
         let mut listeners = vec![listen_api(config, tls, api)?];
         if let Some(address) = config.server.engine_listen {
             let origins = if config.server.cors_is_chosen { Origins::Any } else { Origins::Loopback };
             listeners.push(listen_electric(address, Access::Open, origins, source)?);
         }
         let behind_api = Some(BehindApi { writer, registry, instances, _gate: gate });
-        Ok(Self { listeners, behind_api, source: running })
+        if let (Some(demo), Some(settings)) = (&demo, &config.server.demo) {
+            demo.is_served_at(format!("{}://{}", listeners[0].scheme(), listeners[0].address()));
+            if settings.opens {
+                demo.open(settings.authorization.as_ref().and_then(|token| token.expose_secret().parse().ok()));
+            }
+        }
+        Ok(Self { listeners, behind_api, source: running, demo })
     }
 
     /// Starts the engine alone, on its own port. To be called as [`Server::start`].
@@ -194,7 +206,7 @@ impl Server {
         let (engine, running) = Engine::start(&config.engine, replication, queries)?;
         let access = config.secret.clone().map_or(Access::Open, Access::Secret);
         let listeners = vec![listen_electric(config.listen, access, Origins::Any, Data::new(Source::Engine(engine)))?];
-        Ok(Self { listeners, behind_api: None, source: Running::Engine(running) })
+        Ok(Self { listeners, behind_api: None, source: Running::Engine(running), demo: None })
     }
 
     /// Where it listens, the API first; tells the ports where the configuration left them open.
@@ -213,6 +225,9 @@ impl Server {
             failure = self.source.failed() => Some(failure.into()),
             () = registry_failed(self.behind_api.as_mut()) => Some(ServerError::Registry),
         };
+        if let Some(demo) = &self.demo {
+            demo.stop().await;
+        }
         for listener in &self.listeners {
             listener.refuse().await;
         }
@@ -306,7 +321,7 @@ fn listen_api(config: &Config, tls: Option<Tls>, api: ApiData) -> Result<Listene
     let origins = Data::new(origins);
     let trusted = Data::new(TrustedProxies(config.server.trusted_proxies.clone()));
     let version = env!("CARGO_PKG_VERSION");
-    let about = AboutHere { version, needs_token: !api.guard.is_open(), demo: false };
+    let about = AboutHere { version, needs_token: !api.guard.is_open(), demo: api.demo.is_some() };
     let viewer = config.server.viewer.then_some(about);
     let address = config.server.listen;
     let listener = Listener::start(address, config.subscriptions.idle_timeout, tls, move || {
@@ -322,6 +337,7 @@ fn listen_api(config: &Config, tls: Option<Tls>, api: ApiData) -> Result<Listene
             .configure(http::health::health_routes)
             .configure(http::admin::admin_routes)
             .configure(|app| http::agent_state(app, max_body_bytes, &origins))
+            .configure(|app| api.demo.iter().for_each(|demo| http::demo::demo_routes(app, demo)))
             .configure(|app| viewer.iter().for_each(|about| http::viewer::viewer_routes(app, about)))
             .default_service(web::to(http::not_found))
             .wrap(Condition::new(only_from_here, from_fn(from_here)))

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use plue_sync::config::{Config, Environment};
+use plue_sync::config::{Config, DemoConfig, Environment};
 use plue_sync::local_postgres::{Cluster, Error, Settings, create_database};
 use plue_sync::server::Server;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::{FileFlag, refuse_taken};
+use super::{FileFlag, refuse_taken, token};
 
 /// Name and password are those of the usual `DATABASE_URL`, so that what was written for it works here.
 const DATABASE: &str = "electric";
@@ -39,6 +39,12 @@ pub struct Flags {
     /// Folder of the private Postgres and the shape logs
     #[arg(long, value_name = "FOLDER", default_value = ".plue")]
     dir: PathBuf,
+    /// Play a session of an agent, to see what it looks like
+    #[arg(long)]
+    demo: bool,
+    /// How many times slower than usual the demo plays; for tests
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, hide = true, value_parser = pace)]
+    demo_pace: f64,
 }
 
 /// Runs until `stop` is cancelled.
@@ -52,6 +58,11 @@ pub async fn run(flags: Flags, environment: &Environment, stop: CancellationToke
             address.port()
         );
     }
+    let authorization = match flags.demo && config.auth.is_set() {
+        true => Some(format!("Bearer {}", token::for_demo(&config.auth)?).into()),
+        false => None,
+    };
+    config.server.demo = Some(DemoConfig { pace: flags.demo_pace, opens: flags.demo, authorization });
     let engine = SocketAddr::from((Ipv4Addr::LOCALHOST, flags.engine_port));
     refuse_taken(address, "--listen")?;
     refuse_taken(engine, "--engine-port")?;
@@ -95,6 +106,11 @@ async fn serve(config: &Config, cluster: &Cluster, stop: CancellationToken) -> a
     let server = Server::start(config).await?;
     println!("{}", welcome(config, &server.addresses(), &cluster.url(DATABASE), cluster.dir()));
     Ok(server.run(stop).await?)
+}
+
+fn pace(text: &str) -> Result<f64, String> {
+    let pace = text.parse().ok().filter(|pace: &f64| (0.0..=1000.0).contains(pace));
+    pace.ok_or_else(|| "expected a number from 0 to 1000".to_owned())
 }
 
 /// What to open, and what to try first.

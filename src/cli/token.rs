@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use plue_sync::auth::jwt;
-use plue_sync::config::{AuthConfig, Config, Environment, Role, parse_duration};
+use plue_sync::config::{AuthConfig, ColumnClaim, Config, Environment, Role, parse_duration};
 use plue_sync::ids::SessionId;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
@@ -17,6 +17,9 @@ use super::FileFlag;
 
 /// Longer, a token outlives the memory of it; a forgotten one can only be undone with a new secret.
 const MAX_LIFETIME: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The demo is over after a minute.
+const DEMO_LIFETIME: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub struct Flags {
@@ -48,6 +51,32 @@ pub struct Flags {
 /// Prints a token.
 pub fn run(flags: &Flags, environment: &Environment) -> anyhow::Result<()> {
     let auth = Config::load(flags.file.config.as_deref(), environment)?.auth;
+    let now = SystemTime::now();
+    println!("{}", signed(flags, &auth, now)?);
+    let expires = DateTime::<Utc>::from(now + flags.lifetime).to_rfc3339_opts(SecondsFormat::Secs, true);
+    eprintln!("plue-sync: {} is {} of {} until {expires}", flags.subject, flags.role, scope(flags));
+    Ok(())
+}
+
+/// A token for the demo of `dev`, which writes sessions of its own.
+pub fn for_demo(auth: &AuthConfig) -> anyhow::Result<String> {
+    if let Some(ColumnClaim { claim, .. }) = auth.column_claims.first() {
+        bail!("--demo cannot sign a token here, because the claim {claim} (auth.column_claims) could be anything");
+    }
+    let flags = Flags {
+        file: FileFlag { config: None },
+        role: Role::Agent,
+        sessions: Vec::new(),
+        all_sessions: true,
+        projects: Vec::new(),
+        subject: "demo".to_owned(),
+        lifetime: DEMO_LIFETIME,
+        claims: Vec::new(),
+    };
+    signed(&flags, auth, SystemTime::now()).context("--demo writes with a token that it signs itself")
+}
+
+fn signed(flags: &Flags, auth: &AuthConfig, now: SystemTime) -> anyhow::Result<String> {
     if auth.jwt_secret.expose_secret().is_empty() {
         bail!(
             "there is no secret to sign with: set PLUE_AUTH__JWT_SECRET, for example to what `openssl rand -hex 32` prints"
@@ -58,12 +87,7 @@ pub fn run(flags: &Flags, environment: &Environment) -> anyhow::Result<()> {
             "auth.algorithms has none that signs with a secret; add HS256, or take tokens from the issuer of auth.jwks"
         );
     };
-    let now = SystemTime::now();
-    let token = jwt::sign(&auth.jwt_secret, algorithm, &claims(flags, &auth, now)?)?;
-    println!("{token}");
-    let expires = DateTime::<Utc>::from(now + flags.lifetime).to_rfc3339_opts(SecondsFormat::Secs, true);
-    eprintln!("plue-sync: {} is {} of {} until {expires}", flags.subject, flags.role, scope(flags));
-    Ok(())
+    Ok(jwt::sign(&auth.jwt_secret, algorithm, &claims(flags, auth, now)?)?)
 }
 
 fn claims(flags: &Flags, auth: &AuthConfig, now: SystemTime) -> anyhow::Result<Map<String, Value>> {

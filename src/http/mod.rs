@@ -21,6 +21,7 @@ pub mod address;
 pub mod admin;
 mod body;
 pub mod cors;
+pub mod demo;
 pub mod electric;
 mod entrance;
 pub mod health;

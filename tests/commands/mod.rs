@@ -1,5 +1,6 @@
 //! The commands from outside: what they print, how they end, and what they leave behind.
 
+mod demo;
 mod open;
 mod tls;
 mod token;
@@ -57,6 +58,16 @@ async fn a_start_that_cannot_succeed_says_why_and_how_to_mend_it() {
             &["dev", "--listen", "127.0.0.1:0", "--engine-port", "0", "--postgres-port", &port],
             &[],
             "which the private Postgres needs; choose another with --postgres-port",
+        ),
+        (
+            &["dev", "--demo", "--listen", "127.0.0.1:0"],
+            &[("PLUE_AUTH__JWKS", "https://issuer.example/jwks.json")],
+            "--demo writes with a token that it signs itself",
+        ),
+        (
+            &["dev", "--demo", "--listen", "127.0.0.1:0"],
+            &[secret, ("PLUE_AUTH__COLUMN_CLAIMS", "project_id=team")],
+            "--demo cannot sign a token here, because the claim team",
         ),
         (&["engine"], &[], "DATABASE_URL is not set"),
         (&["engine"], &[database], "set either ELECTRIC_SECRET="),

@@ -84,5 +84,7 @@ async fn nothing_of_the_viewer_is_served_unless_the_settings_say_so() {
         assert_eq!((page.status, code(&page)), (404, json!("not_found")), "{path}");
         assert!(!page.text.contains("make viewer"), "{path}: {}", page.text);
     }
+    let page = fetch(&api, Method::POST, "/v1/demo", &[]).await;
+    assert_eq!((page.status, code(&page)), (404, json!("not_found")), "only `dev` plays");
     api.stop().await;
 }
