@@ -3,7 +3,7 @@
 use super::{Folder, assert_answers};
 use crate::support::Binary;
 
-/// Status, and the origin that is permitted.
+/// What a page of this origin sees.
 async fn ask(url: &str, host: Option<&str>, origin: &str) -> (u16, Option<String>) {
     let request = awc::Client::default().get(url).insert_header(("origin", origin));
     let request = host.into_iter().fold(request, |request, host| request.insert_header(("host", host)));
@@ -12,15 +12,19 @@ async fn ask(url: &str, host: Option<&str>, origin: &str) -> (u16, Option<String
     (answer.status().as_u16(), permitted.map(str::to_owned))
 }
 
+/// Status, and the origin that is permitted.
+type Seen<'a> = (u16, Option<&'a str>);
+
+/// Settings; what is seen by a page of ours and of theirs, at the API and at the engine's port; the status by another name.
+type Case<'a> = (&'a [(&'a str, &'a str)], [Seen<'a>; 4], [u16; 2]);
+
 #[actix_rt::test]
 async fn an_open_dev_is_for_this_machine_alone_unless_its_developer_says_more() {
     let (ours, theirs) = ("http://localhost:5173", "https://evil.example");
-    //   settings, status and permitted origin for ours and theirs, at the API and at the engine's port, status by another name
-    type Seen<'a> = (u16, Option<&'a str>);
     let secret = ("PLUE_AUTH__JWT_SECRET", "a secret of the tests that is long enough");
     let any: Seen = (200, Some("*"));
     let (mine, refused): (Seen, Seen) = ((200, Some(ours)), (403, None));
-    let cases: [(&[(&str, &str)], [Seen; 4], [u16; 2]); 3] = [
+    let cases: [Case; 3] = [
         (&[], [mine, refused, mine, refused], [403, 403]),
         (&[("PLUE_SERVER__CORS_ORIGINS", "*")], [any, any, any, any], [403, 200]),
         (&[secret], [(401, Some("*")), (401, Some("*")), mine, refused], [401, 403]),
