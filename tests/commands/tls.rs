@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{SOON, STOP_LIMIT};
+use super::{Folder, SOON, STOP_LIMIT};
 use crate::support::{Binary, Database, eventually};
 
 /// Certificate and key for `localhost`, as files.
@@ -110,4 +110,22 @@ async fn many_live_streams_share_one_connection_inside_tls_and_a_stop_ends_them(
         assert!(!read_until(body, "what nobody sends").await.0);
     }
     serve.assert_quiet(&[]);
+}
+
+#[actix_rt::test]
+async fn the_demo_of_a_dev_with_a_certificate_writes_inside_tls() {
+    let (_files, [certificate, key]) = certificate();
+    let folder = Folder::new();
+    let args = [&folder.dev()[..], &["--demo", "--demo-pace", "0"]].concat();
+    let env = [("PLUE_SERVER__TLS_CERTIFICATE", certificate.as_str()), ("PLUE_SERVER__TLS_KEY", &key)];
+    let dev = Binary::start(&args, &env).await;
+    let url = dev.url();
+    let client =
+        connect(url.strip_prefix("https://").and_then(|rest| rest.parse().ok()).expect(&url), &certificate).await;
+    eventually(SOON, "a session of the demo", async || {
+        let status = send(&client, "GET", "/v1/sessions/ses_demo_failed", "").await.status();
+        if status == 200 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    dev.assert_quiet(&[]);
 }
