@@ -139,9 +139,9 @@ impl Ticket {
         &self.subscription
     }
 
-    /// Notes that there is something to follow: the subscription lasts beyond this request.
-    pub fn answered(&mut self) {
-        self.is_answered = true;
+    /// Notes whether there is something to follow: then the subscription lasts beyond this request. Not until it is said.
+    pub fn lasts(&mut self, is_answered: bool) {
+        self.is_answered = is_answered;
     }
 }
 

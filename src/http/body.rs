@@ -75,6 +75,20 @@ impl Body {
             _ => Err(ApiError::invalid("body", "a list")),
         }
     }
+
+    /// The texts of the list that the body is; one that is none is named like `name[3]`.
+    pub fn texts(self, name: &str) -> Result<Vec<String>, ApiError> {
+        let Value::Array(items) = self.0 else { return Err(ApiError::invalid("body", "a list")) };
+        let text = |(at, item)| text(item).map_err(|expected| ApiError::invalid(format!("{name}[{at}]"), expected));
+        items.into_iter().enumerate().map(text).collect()
+    }
+}
+
+#[cfg(test)]
+impl From<Value> for Body {
+    fn from(value: Value) -> Self {
+        Self(value)
+    }
 }
 
 /// The fields of one JSON object. What has not been taken when it is finished is unknown, and refused.

@@ -15,7 +15,7 @@ pub const OTHER_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 /// Response headers that a page's script may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "electric-cursor,electric-handle,electric-has-data,electric-offset,electric-schema,electric-up-to-date,\
-     electric-internal-known-error,retry-after",
+     electric-internal-known-error,retry-after,plue-index",
 );
 
 /// Request headers that a page's script may set.

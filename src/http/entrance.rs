@@ -23,17 +23,24 @@ pub struct Entrance {
 }
 
 impl Entrance {
-    /// Confines a request to what its sender may see; `None` on a port where everybody sees everything.
+    /// Confines what is asked to what its sender may see; `None` on a port where everybody sees everything. `query` is how a URL
+    /// says it, whether or not it is that of the request: what is public is answered as to everybody.
     ///
     /// # Errors
     /// It may not be answered.
-    pub fn of(tables: Tables, request: &HttpRequest, asked: &mut ShapeRequest) -> Result<Option<Self>, Denied> {
+    pub fn of(
+        tables: Tables,
+        request: &HttpRequest,
+        query: &str,
+        asked: &mut ShapeRequest,
+    ) -> Result<Option<Self>, Denied> {
         if tables == Tables::Any {
             return Ok(None);
         }
         // Without either, nobody has looked at who asks.
-        let principal = request.extensions().get::<Arc<Principal>>().cloned().ok_or(Denied::NoToken)?;
+        let sender = request.extensions().get::<Arc<Principal>>().cloned().ok_or(Denied::NoToken)?;
         let guard = request.app_data::<Data<Guard>>().ok_or(Denied::NoToken)?;
+        let principal = if guard.narrow.is_public(query) { Arc::clone(guard.public()) } else { sender };
         let narrowed = guard.narrow.narrow(&principal, asked)?;
         if let Some(mark) = &principal.mark {
             asked.if_none_match = asked.if_none_match.iter().filter_map(|tag| unmarked(tag, mark)).collect();

@@ -1,4 +1,5 @@
-//! `/shape` and `/v1/shape` on the API: the read path enters here, for the tables of agent state only.
+//! `/shape` and `/v1/shape` on the API: the read path enters here, for the tables of agent state only; and
+//! `/v1/shape/first`, for several requests at once.
 //!
 //! Also what the engine's own port shares with it: how a shape request is admitted, read and answered, and the
 //! headers that every answer on a shape route has.
@@ -16,21 +17,22 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, Resp
 use bytes::BytesMut;
 use futures_util::StreamExt;
 
-use super::access::{VARY, check_again, identify_reader, refuse};
+use super::access::{VARY, identify_reader, refuse};
 use super::cors::{self, Origins};
 use super::entrance::Entrance;
 use super::stream;
 use super::watch::Door;
 use crate::auth::{Denied, Guard, Refused};
 use crate::error::ApiError;
-use crate::shape::{
-    Answer, BadBody, DEFAULT_CACHE_CONTROL, Dialect, Given, Handle, Invalid, MAX_BODY_BYTES, PostBody, Query,
-    ShapeRequest,
-};
+use crate::shape::{Answer, BadBody, DEFAULT_CACHE_CONTROL, Dialect, Invalid, MAX_BODY_BYTES, PostBody, ShapeRequest};
 use crate::source::Source;
 
+mod first;
+mod held;
 #[cfg(test)]
 mod tests;
+
+use held::{Held, admit};
 
 /// How long the body of a POST may take: a request that is being read keeps others out.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,10 +48,11 @@ pub enum Tables {
     Permitted,
 }
 
-/// The shape routes of the API. Needs `Data<Source>` and `Data<Origins>` in the application.
+/// The shape routes of the API. Need `Data<Source>` and `Data<Origins>` in the application.
 pub fn api_routes(config: &mut ServiceConfig) {
     let resource = web::resource(["/shape", "/shape/", "/v1/shape", "/v1/shape/"]).wrap(from_fn(shape_route));
     config.service(shape_methods(resource, Tables::Permitted).route(web::delete().to(refuse_delete)));
+    config.configure(first::route);
 }
 
 /// Adds the methods that every shape route has, and the answer to those that none has.
@@ -76,49 +79,21 @@ async fn follow(
     source: Data<Source>,
     door: Option<Data<Door>>,
 ) -> HttpResponse {
-    let method = request.method().clone();
-    let Named { handle, client } = Named::of(&request);
-    let mut permit = match source.admit(handle.as_ref()) {
-        Ok(permit) => permit,
-        Err(refusal) => return stream::respond(&method, cached(&method, refusal)),
+    let method = request.method();
+    let (permit, client) = match admit(request.query_string(), &source) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return stream::respond(method, cached(method, refusal)),
     };
     // Boxed: a request that is held must not keep room for what reads a body.
-    let (mut asked, entrance) = match Box::pin(read_request(tables, &request, body)).await {
-        Ok(asked) => asked,
-        Err(Refusal::Answer(refusal)) => return stream::respond_to(&method, refusal, permit, None),
-        Err(Refusal::Api(refusal)) => return refusal.error_response(),
+    let (asked, entrance) = match Box::pin(read_request(tables, &request, body)).await {
+        Ok(read) => read,
+        Err(refusal) => return refusal.respond(method, permit),
     };
-    // By reference: each layer of futures would keep room for a copy as long as the request is held.
-    let Some(entrance) = entrance else {
-        let answer = source.answer(&asked, &mut permit).await;
-        return stream::respond_to(&method, cached(&method, answer), permit, None);
-    };
-    let marked = |answer: Answer| cached(&method, entrance.marked(answer));
     // Whoever wants the headers alone follows nothing.
-    let Some(door) = door.filter(|_| method != Method::HEAD) else {
-        let answer = tokio::select! {
-            answer = source.answer(&asked, &mut permit) => answer,
-            () = entrance.until_out(&request) => return ApiError::from(Refused::Revoked).error_response(),
-        };
-        return stream::respond_to(&method, marked(answer), permit, None);
-    };
-    // Boxed, as above.
-    let ticket = match Box::pin(door.enter(&request, &mut asked, &entrance, client)).await {
-        Ok(ticket) => ticket,
-        Err(refusal) => return stream::respond(&method, cached(&method, refusal)),
-    };
-    // Whoever was thrown out before its ticket was known has not been thrown out by it.
-    if let Err(refused) = check_again(&request) {
-        return refused.error_response();
-    }
-    let answer = tokio::select! {
-        biased;
-        answer = source.answer(&asked, &mut permit) => answer,
-        () = ticket.subscription().end.cancelled() => door.ended(&asked),
-        () = entrance.expired() => door.ended(&asked),
-    };
-    let watch = door.watch(ticket, &asked, &answer, &entrance);
-    stream::respond_to(&method, marked(answer), permit, Some(watch))
+    let door = door.as_ref().map(|door| door.get_ref()).filter(|_| method != Method::HEAD);
+    let mut held = Held { asked, entrance, client, permit, ticket: None, among_others: false };
+    let answer = held.answer(&request, &source, door).await;
+    held.respond(method, door, answer)
 }
 
 /// An answer to a request of this method: nothing here answers a POST with something that a cache may keep.
@@ -138,26 +113,6 @@ async fn preflight(requested: RequestedHeaders) -> HttpResponse {
 
 async fn not_found(method: Method) -> HttpResponse {
     stream::respond(&method, Answer::not_found())
-}
-
-/// What a URL says of who asks, whatever else is wrong with it.
-#[derive(Default)]
-struct Named {
-    /// It alone decides among whom a request is counted.
-    handle: Option<Handle>,
-    /// The name that a reader gives itself. No part of the protocol: no source ever sees it.
-    client: Option<String>,
-}
-
-impl Named {
-    fn of(request: &HttpRequest) -> Self {
-        let Ok(mut query) = Query::decode(request.query_string()) else { return Self::default() };
-        let mut text = |name: &str| match query.take(name) {
-            Some(Given::Text(text)) => Some(text),
-            _ => None,
-        };
-        Self { handle: text("handle").map(|handle| Handle::from(handle.as_str())), client: text("client") }
-    }
 }
 
 async fn read_body(mut payload: Payload) -> Result<PostBody, BadBody> {
@@ -187,6 +142,16 @@ enum Refusal {
     Api(ApiError),
 }
 
+impl Refusal {
+    /// Sends it, and keeps `held` as long as that takes.
+    fn respond(self, method: &Method, held: impl Unpin + 'static) -> HttpResponse {
+        match self {
+            Self::Answer(answer) => stream::respond_to(method, answer, held, None),
+            Self::Api(refused) => refused.error_response(),
+        }
+    }
+}
+
 /// What is asked, and what its sender gets to see of it.
 async fn read_request(
     tables: Tables,
@@ -199,17 +164,27 @@ async fn read_request(
         _ => Ok(None),
     };
     let body = body.map_err(|bad| Refusal::Answer(Answer::bad_body(&bad)))?;
-    let invalid = |invalid: Invalid| Refusal::Answer(cached(method, Answer::invalid(&invalid)));
-    let mut asked = parse_request(tables, request, body).map_err(invalid)?;
-    let entrance = Entrance::of(tables, request, &mut asked).map_err(|denied| match denied {
-        Denied::Invalid(reasons) => invalid(reasons),
+    let asked = parse_request(tables, request, body);
+    let mut asked = asked.map_err(|invalid| Refusal::Answer(cached(method, Answer::invalid(&invalid))))?;
+    let entrance = let_in(tables, request, request.query_string(), &mut asked)?;
+    Ok((asked, entrance))
+}
+
+/// Confines what is asked to what its sender gets to see of it.
+fn let_in(
+    tables: Tables,
+    request: &HttpRequest,
+    query: &str,
+    asked: &mut ShapeRequest,
+) -> Result<Option<Entrance>, Refusal> {
+    Entrance::of(tables, request, query, asked).map_err(|denied| match denied {
+        Denied::Invalid(reasons) => Refusal::Answer(cached(request.method(), Answer::invalid(&reasons))),
         Denied::NoToken => Refusal::Api(Refused::NoToken.into()),
         Denied::NoClaim(name) => {
             let text = format!("the token has no claim {name}, which this shape depends on");
             Refusal::Api(ApiError::Forbidden(text.into()))
         }
-    })?;
-    Ok((asked, entrance))
+    })
 }
 
 fn parse_request(tables: Tables, request: &HttpRequest, body: Option<PostBody>) -> Result<Box<ShapeRequest>, Invalid> {

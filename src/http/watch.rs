@@ -93,9 +93,7 @@ impl Door {
     /// Watches the answer to a registered request.
     pub fn watch(&self, mut ticket: Ticket, asked: &ShapeRequest, answer: &Answer, entrance: &Entrance) -> Watch {
         // 409 is an answer too: its reader starts over.
-        if answer.status < 400 || answer.status == 409 {
-            ticket.answered();
-        }
+        ticket.lasts(answer.status < 400 || answer.status == 409);
         let offset = answer.header("electric-offset").and_then(Requested::parse);
         let offset = if let Some(Requested::After(offset)) = offset { Some(offset) } else { None };
         ticket.subscription().reached(answer.header("electric-handle").map(Handle::from), offset);

@@ -7,13 +7,15 @@ use super::{SECRET, Scene, Source, now, token, viewer};
 use crate::support::Binary;
 
 /// Everything that needs a token, with a method for each way in.
-const GUARDED: [(&str, &str); 14] = [
+const GUARDED: [(&str, &str); 16] = [
     ("GET", "/shape?table=sessions"),
     ("GET", "/v1/shape?table=sessions&offset=-1"),
     ("GET", "/v1/shape/?table=sessions"),
     ("HEAD", "/v1/shape?table=sessions"),
     ("POST", "/v1/shape?table=sessions"),
     ("DELETE", "/v1/shape?table=sessions"),
+    ("POST", "/v1/shape/first"),
+    ("GET", "/v1/shape/first"),
     ("GET", "/shape?table=tickets"),
     ("GET", "/v1/sessions"),
     ("POST", "/v1/sessions"),

@@ -3,6 +3,7 @@
 mod attacks;
 mod caches;
 mod ends;
+mod first;
 mod gate;
 mod parsers;
 mod properties;

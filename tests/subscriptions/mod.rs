@@ -2,6 +2,7 @@
 //! proxy to an engine in another.
 
 mod admin;
+mod first;
 mod readers;
 mod stalled;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Api, Database, Engine, Reply, Shape, Source, eventually, with_both_sources};
+use crate::support::{Api, Database, Engine, First, Reply, Shape, Source, eventually, with_both_sources};
 
 /// Everything here happens within seconds, also on a machine that runs other tests.
 const SOON: Duration = Duration::from_secs(60);
@@ -24,10 +25,15 @@ struct Scene {
 
 impl Scene {
     async fn new(source: Source, settings: &[(&str, &str)]) -> Self {
+        Self::over(source, settings, &[]).await
+    }
+
+    /// The same, with settings of the engine in another process, if there is one.
+    async fn over(source: Source, settings: &[(&str, &str)], upstream: &[(&str, &str)]) -> Self {
         let database = Database::fresh().await;
         let upstream = match source {
             Source::Engine => None,
-            Source::Proxy => Some(Engine::start(&database).await),
+            Source::Proxy => Some(Engine::with(&database, upstream).await),
         };
         let url = upstream.as_ref().map(|engine| engine.binary.url());
         let upstream_url = url.as_deref().map(|url| ("ELECTRIC_URL", url));
@@ -94,9 +100,19 @@ impl Scene {
 
     /// Adds a part to the session, in a message of its own.
     async fn write(&self, id: &str) {
+        self.write_to("ses_1", id).await;
+    }
+
+    /// The same to another session.
+    async fn write_to(&self, session: &str, id: &str) {
         let message =
             json!({"id": id, "role": "user", "parts": [{"id": format!("prt_{id}"), "type": "text", "text": id}]});
-        self.api.post("/v1/sessions/ses_1/messages", message).await.is(201);
+        self.api.post(&format!("/v1/sessions/{session}/messages"), message).await.is(201);
+    }
+
+    /// Waits for several shapes in one request.
+    fn first(&self) -> First {
+        First::new(&self.api, None)
     }
 }
 
@@ -115,6 +131,11 @@ impl Tail {
             reply = shape.get(&[("handle", &reply.handle()), ("offset", &reply.offset())]).await.is(200);
         }
         Self { handle: reply.handle(), offset: reply.offset(), shape }
+    }
+
+    /// The query string by which it is waited for.
+    fn query(&self) -> String {
+        self.shape.query(&[("handle", &self.handle), ("offset", &self.offset), ("live", "true")])
     }
 
     /// Waits for what comes next.

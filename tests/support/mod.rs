@@ -5,6 +5,7 @@
 mod api;
 mod binary;
 mod eventually;
+mod first;
 mod link;
 mod postgres;
 mod random;
@@ -24,6 +25,7 @@ pub const FAMILY: &str = "
 pub use api::{Answer, Api};
 pub use binary::Binary;
 pub use eventually::eventually;
+pub use first::First;
 pub use link::{Cut, Link};
 pub use postgres::{Database, OwnCluster};
 pub use random::Random;

@@ -134,6 +134,17 @@ impl Reader {
         }
     }
 
+    /// The long-poll that the reader would send next, once it has caught up.
+    pub fn next_poll(&self) -> String {
+        let at = [("offset", self.offset.as_str()), ("handle", &self.handle), ("cursor", &self.cursor)];
+        self.shape.query(&[&at[..], &[("live", "true")]].concat())
+    }
+
+    /// Takes the answer to that, whoever asked for it. Says whether the reader is up to date.
+    pub async fn answered(&mut self, reply: &Reply) -> bool {
+        if reply.status == 200 { self.take(reply, true) } else { self.refused(reply).await }
+    }
+
     /// One request. Says whether the reader is up to date.
     async fn read(&mut self, live: bool) -> bool {
         let mut more = vec![("offset", self.offset.as_str())];

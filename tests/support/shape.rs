@@ -201,16 +201,26 @@ impl Shape {
         Events { status, headers, body, read: BytesMut::new() }
     }
 
+    /// The query string of a request with more parameters.
+    pub fn query(&self, more: &[(&str, &str)]) -> String {
+        let request = self.request(Method::GET, more);
+        request.get_uri().query().expect("a query string").to_owned()
+    }
+
     /// The same, with the body still to be read.
     pub async fn open(&self, method: Method, more: &[(&str, &str)], headers: &[(&str, &str)]) -> awc::ClientResponse {
-        let own = self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let query: Vec<_> = own.chain(more.iter().copied()).collect();
-        let request = self.http.request(method, format!("{}/v1/shape", self.url));
-        let mut request = request.query(&query).expect("a query string");
+        let mut request = self.request(method, more);
         for header in headers {
             request = request.insert_header(*header);
         }
         request.send().await.unwrap_or_else(|e| panic!("{} {more:?}: {e}", self.name()))
+    }
+
+    fn request(&self, method: Method, more: &[(&str, &str)]) -> awc::ClientRequest {
+        let own = self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let query: Vec<_> = own.chain(more.iter().copied()).collect();
+        let request = self.http.request(method, format!("{}/v1/shape", self.url));
+        request.query(&query).expect("a query string")
     }
 }
 
