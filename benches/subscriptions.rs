@@ -118,7 +118,7 @@ async fn through_the_actor() -> Result<()> {
     });
     let mut tickets = Vec::new();
     for number in 0..OPEN {
-        tickets.push(registry.send(Follow(asked(number))).await?.ok());
+        tickets.push(registry.send(Follow { asked: asked(number), lasts: false }).await?.ok());
     }
     let (mut bare, mut new, mut known) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..REQUESTS {
@@ -128,7 +128,7 @@ async fn through_the_actor() -> Result<()> {
         for (number, taken) in [(OPEN + number % OPEN, &mut new), (number % OPEN, &mut known)] {
             let asked = asked(number);
             let start = Instant::now();
-            let ticket = registry.send(Follow(asked)).await?;
+            let ticket = registry.send(Follow { asked, lasts: false }).await?;
             taken.push(start.elapsed().as_nanos());
             drop(ticket);
         }

@@ -104,12 +104,16 @@ impl Actor for Subscriptions {
 /// A request of a reader begins. Answered with its ticket.
 #[derive(Message)]
 #[rtype(result = "Result<Ticket, Refusal>")]
-pub struct Follow(pub Asked);
+pub struct Follow {
+    pub asked: Asked,
+    /// Whether the subscription lasts beyond a request that is given up, be it before its ticket has come.
+    pub lasts: bool,
+}
 
 impl Handler<Follow> for Subscriptions {
     type Result = MessageResult<Follow>;
 
-    fn handle(&mut self, Follow(asked): Follow, context: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Follow { asked, lasts }: Follow, context: &mut Context<Self>) -> Self::Result {
         let outlet = asked.outlet.clone();
         let place = match self.registry.follow(asked, Instant::now()) {
             Ok(place) => place,
@@ -120,7 +124,7 @@ impl Handler<Follow> for Subscriptions {
             self.tell(|| Event::Opened { subscription: Box::new(Seen::of(entry)) });
         }
         let registry = context.address();
-        MessageResult(Ok(Ticket { registry, subscription, request, outlet, is_answered: false }))
+        MessageResult(Ok(Ticket { registry, subscription, request, outlet, is_answered: lasts }))
     }
 }
 
@@ -139,7 +143,7 @@ impl Ticket {
         &self.subscription
     }
 
-    /// Notes whether there is something to follow: then the subscription lasts beyond this request. Not until it is said.
+    /// Notes whether there is something to follow: then the subscription lasts beyond this request.
     pub fn lasts(&mut self, is_answered: bool) {
         self.is_answered = is_answered;
     }

@@ -39,7 +39,8 @@ impl Door {
         Self { registry, sessions: Sessions::default(), stream_lifetime, cache: engine.cache_policy() }
     }
 
-    /// Has a request registered, and its session found; `client` is the name that the reader gives itself.
+    /// Has a request registered, and its session found; `client` is the name that the reader gives itself. `lasts` says whether
+    /// the reader is known on if the request is given up.
     ///
     /// # Errors
     /// The answer to a request that may not be answered.
@@ -49,6 +50,7 @@ impl Door {
         asked: &mut ShapeRequest,
         entrance: &Entrance,
         client: Option<String>,
+        lasts: bool,
     ) -> Result<Ticket, Answer> {
         if client.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_CLIENT_BYTES) {
             let text = format!("must be a name of 1 to {MAX_CLIENT_BYTES} bytes for this reader, or left out");
@@ -74,7 +76,7 @@ impl Door {
             transport: Transport::of(asked.live),
             outlet: outlet_of(request),
         };
-        match self.registry.send(Follow(asked)).await {
+        match self.registry.send(Follow { asked, lasts }).await {
             Ok(Ok(ticket)) => Ok(ticket),
             Ok(Err(Refusal::Full(limit))) => Err(Answer::too_many_subscriptions(&limit.to_string())),
             Ok(Err(Refusal::Blocked(left))) => Err(Answer::blocked(left)),

@@ -94,14 +94,16 @@ async fn who_is_thrown_out_is_out_of_a_call(source: Source) {
             poll(&scene.shape(token, &[("table", "messages")])).await,
         ];
         let first = First::new(&scene.api, Some(token));
+        let asked = async || {
+            let listed = scene.api.get(&format!("/v1/admin/subscriptions?principal={principal}")).await.is(200);
+            let each = listed["subscriptions"].as_array().expect("a list").iter();
+            each.map(|one| one["requests"].as_u64().expect("a count")).sum::<u64>()
+        };
+        let before = asked().await;
         let order = async {
-            let path_of = format!("/v1/admin/subscriptions?principal={principal}");
-            eventually(SOON, "two waits", async || {
-                let listed = scene.api.get(&path_of).await.is(200);
-                let asked = listed["subscriptions"].as_array().expect("a list").iter();
-                // One to read the shape, and one that waits.
-                let waits = asked.filter(|one| one["requests"].as_u64() >= Some(2)).count();
-                if waits == 2 { Ok(()) } else { Err(listed) }
+            eventually(SOON, "two waits", async || match asked().await {
+                seen if seen >= before + 2 => Ok(()),
+                seen => Err((before, seen)),
             })
             .await;
             scene.send(Some(&admin()), method, path, json!({})).await.is(200)

@@ -25,7 +25,7 @@ pub struct Held {
     pub permit: Permit,
     /// Its place in the registry, once it has one.
     pub ticket: Option<Ticket>,
-    /// Whether it may be given up because another request is answered, and will be back then.
+    /// Whether it may be given up because another request is answered, and will be back then: its reader is no new one.
     pub among_others: bool,
 }
 
@@ -50,14 +50,16 @@ impl Held {
             };
         };
         // Boxed: a request that is held must not keep room for it.
-        let entered = Box::pin(door.enter(request, &mut self.asked, entrance, self.client.take())).await;
-        let ticket = match entered {
+        let entered = door.enter(request, &mut self.asked, entrance, self.client.take(), self.among_others);
+        let ticket = match Box::pin(entered).await {
             Ok(ticket) => self.ticket.insert(ticket),
             Err(refusal) => return Ok(refusal),
         };
         // Whoever was thrown out before its ticket was known has not been thrown out by it.
-        check_again(request)?;
-        ticket.lasts(self.among_others);
+        if let Err(refused) = check_again(request) {
+            ticket.lasts(false);
+            return Err(refused);
+        }
         let answer = tokio::select! {
             biased;
             answer = source.answer(&self.asked, &mut self.permit) => answer,

@@ -29,12 +29,10 @@ async fn a_reader_stays_the_same_from_call_to_call(source: Source) {
     scene.write_to("ses_2", "m1").await;
     let call = async || first.of(&list).await.is(200);
     assert_eq!(call().await.index(), Some(1));
-    // What was read before, and one for each that had its turn: those that stand before the one that was answered.
-    let opened = eventually(SOON, "the readers", async || {
-        let listed = scene.listed().await;
-        if listed.len() >= 5 { Ok(listed) } else { Err(listed) }
-    })
-    .await;
+    // What was read before, and those that stand before the one that was answered, at least: whoever stands behind it may have
+    // been given up before it was heard.
+    let opened = scene.listed().await;
+    assert!(opened.len() >= 5, "{opened:?}");
     for _ in 0..5 {
         call().await;
     }
@@ -48,7 +46,7 @@ async fn a_reader_stays_the_same_from_call_to_call(source: Source) {
         assert_eq!(one["offset"] != tail.offset.as_str(), answered, "who was not answered is where it was: {one}");
         assert_eq!(one["bytes"].as_u64() > Some(0), answered, "{one}");
         assert_eq!(one["transport"], "long_poll");
-        assert!(one["requests"].as_u64() >= Some(5), "{one}");
+        assert!(one["requests"] == 6 || one["session"] == "ses_3", "{one}");
     }
     let counted = scene.api.get("/v1/admin/sessions").await.is(200);
     for session in counted["sessions"].as_array().expect("a list") {
@@ -63,7 +61,6 @@ async fn who_has_gone_is_forgotten_and_holds_no_place(source: Source) {
     let list = tails.each_ref().map(Tail::query);
     for _ in 0..3 {
         let first = scene.first();
-        let before = scene.requests().await;
         {
             let waiting = std::pin::pin!(first.of(&list));
             let held = std::pin::pin!(async {
@@ -81,8 +78,6 @@ async fn who_has_gone_is_forgotten_and_holds_no_place(source: Source) {
             other => Err(other),
         })
         .await;
-        let after = scene.requests().await;
-        assert!(after >= before + 3, "{before} {after}");
     }
     scene.until_open(0).await;
 }
@@ -109,9 +104,9 @@ async fn an_operator_ends_one_of_the_waits(source: Source) {
     let tails = three(&scene).await;
     let (list, first) = (tails.each_ref().map(Tail::query), scene.first());
     let listed = scene.until_open(3).await;
-    let id = ids(&listed)[1].to_owned();
+    let (id, before) = (ids(&listed)[1].to_owned(), scene.requests().await);
     let end = async {
-        scene.until_asked(3 + 3).await;
+        scene.until_asked(before + 3).await;
         scene.api.delete(&format!("/v1/admin/subscriptions/{id}?block=60")).await.is(200)
     };
     let (reply, ended) = join(timeout(SOON, first.of(&list)), end).await;
@@ -129,25 +124,14 @@ async fn an_operator_ends_one_of_the_waits(source: Source) {
 async fn a_stop_ends_the_wait(source: Source) {
     let scene = Scene::new(source, &[]).await;
     let tails = three(&scene).await;
-    let (list, first) = (tails.each_ref().map(Tail::query), scene.first());
-    scene.until_open(3).await;
-    let Scene { api, database, upstream } = scene;
+    let (list, first, before) = (tails.each_ref().map(Tail::query), scene.first(), scene.requests().await);
     let stop = async {
-        eventually(SOON, "three waits", async || {
-            let listed = api.get("/v1/admin/subscriptions").await.is(200);
-            let asked: u64 = listed["subscriptions"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|one| one["requests"].as_u64())
-                .sum();
-            if asked >= 6 { Ok(()) } else { Err(asked) }
-        })
-        .await;
+        scene.until_asked(before + 3).await;
+        let Scene { api, database, upstream } = scene;
         api.stop().await;
+        (database, upstream)
     };
-    let (reply, ()) = join(timeout(SOON, first.of(&list)), stop).await;
+    let (reply, _) = join(timeout(SOON, first.of(&list)), stop).await;
     let reply = reply.expect("an answer").is(200);
     assert!(reply.index().is_some() && reply.changes().is_empty(), "{reply:?}");
-    drop((database, upstream));
 }
