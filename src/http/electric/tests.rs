@@ -160,7 +160,7 @@ async fn headers_say_what_browsers_and_caches_may_do() {
                 "access-control-expose-headers",
                 Some(
                     "electric-cursor,electric-handle,electric-has-data,electric-offset,electric-schema,\
-                     electric-up-to-date,electric-internal-known-error,retry-after",
+                     electric-up-to-date,electric-internal-known-error,retry-after,plue-index",
                 ),
             ),
         ];
