@@ -186,7 +186,9 @@ impl Server {
         let api = ApiData { state, source: source.clone(), admin, guard, demo: demo.clone() };
         let mut listeners = vec![listen_api(config, tls, api)?];
         if let Some(address) = config.server.engine_listen {
-            let origins = if config.server.cors_is_chosen { Origins::Any } else { Origins::Loopback };
+            let chosen = &config.server.cors_origins;
+            let origins =
+                if config.server.cors_is_chosen { Origins::from_setting(chosen, false) } else { Origins::Loopback };
             listeners.push(listen_electric(address, Access::Open, origins, source)?);
         }
         let behind_api = Some(BehindApi { writer, registry, instances, _gate: gate });
@@ -351,14 +353,14 @@ fn listen_api(config: &Config, tls: Option<Tls>, api: ApiData) -> Result<Listene
     Ok(listener)
 }
 
-/// `origins` are whose pages may use it; of this machine's, also the name that they call it by is looked at.
+/// `origins` are whose pages may use it; unless all may, the name that they call it by is looked at too.
 fn listen_electric(
     address: SocketAddr,
     access: Access,
     origins: Origins,
     source: Data<Source>,
 ) -> Result<Listener, StartError> {
-    let (only_from_here, origins) = (origins == Origins::Loopback, Data::new(origins));
+    let (only_from_here, origins) = (origins != Origins::Any, Data::new(origins));
     let application = move || {
         let app = electric_app(access.clone()).app_data(source.clone()).app_data(origins.clone());
         app.wrap(Condition::new(only_from_here, from_fn(from_here)))

@@ -58,7 +58,7 @@ impl Origins {
             .max_age(PREFLIGHT_SECONDS);
         match self {
             Self::Any => cors.send_wildcard().allow_any_origin(),
-            Self::Loopback => cors.allowed_origin_fn(|origin, _| origin.to_str().is_ok_and(is_loopback_origin)),
+            Self::Loopback => cors.allowed_origin_fn(|origin, _| is_loopback_origin(origin)),
             Self::Listed { origins, with_credentials } => {
                 let cors = if *with_credentials { cors.supports_credentials() } else { cors };
                 origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
@@ -93,10 +93,11 @@ impl Origins {
         }
     }
 
-    fn names(&self, origin: &HeaderValue) -> bool {
+    /// Whether pages of this origin may read answers.
+    pub fn names(&self, origin: &HeaderValue) -> bool {
         match self {
             Self::Any => true,
-            Self::Loopback => origin.to_str().is_ok_and(is_loopback_origin),
+            Self::Loopback => is_loopback_origin(origin),
             Self::Listed { origins, .. } => origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes()),
         }
     }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -16,8 +16,8 @@ use actix_web::{Error, ResponseError};
 use super::cors::Origins;
 use crate::error::ApiError;
 
-/// Wraps all routes. Pages of elsewhere are refused where [`Origins::Loopback`] is in the application: otherwise the developer has said
-/// who may.
+/// Wraps all routes. Pages that `Data<Origins>` of the application does not name are refused, except those of the server itself: a
+/// header that is left out would keep them from reading only.
 pub async fn from_here(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -33,21 +33,27 @@ fn refusal(request: &ServiceRequest) -> Option<ApiError> {
     // HTTP/2 has it in the URI.
     let hosts = [header(header::HOST), request.uri().authority().map(Authority::as_str)];
     if hosts.into_iter().flatten().any(|host| !is_loopback(host)) {
-        let why = "an open `dev` answers only to localhost, 127.0.0.1 and [::1]; set PLUE_AUTH__JWT_SECRET to use another name";
+        let why = "without tokens `dev` answers to localhost, 127.0.0.1 and [::1] alone; with PLUE_AUTH__JWT_SECRET its API has any name";
         return Some(ApiError::Forbidden(why.into()));
     }
-    let is_judged = request.app_data::<Data<Origins>>().is_some_and(|origins| ***origins == Origins::Loopback);
-    if is_judged && header(header::ORIGIN).is_some_and(|origin| !is_loopback_origin(origin)) {
-        let why = "an open `dev` is for pages of this machine only; list the page's origin in server.cors_origins to permit it";
-        return Some(ApiError::Forbidden(why.into()));
-    }
-    None
+    let origin = request.headers().get(header::ORIGIN)?;
+    let is_named = request.app_data::<Data<Origins>>().is_some_and(|origins| origins.names(origin));
+    let is_own =
+        hosts.into_iter().flatten().any(|host| authority_of(origin).is_some_and(|own| own.eq_ignore_ascii_case(host)));
+    let why =
+        "without tokens `dev` is for pages of this machine; list the page's origin in server.cors_origins to permit it";
+    (!is_named && !is_own).then(|| ApiError::Forbidden(why.into()))
 }
 
 /// Whether an origin, as browsers write it, is of this machine: `http://localhost:5173`.
-pub fn is_loopback_origin(origin: &str) -> bool {
-    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    host.is_some_and(is_loopback)
+pub fn is_loopback_origin(origin: &HeaderValue) -> bool {
+    authority_of(origin).is_some_and(is_loopback)
+}
+
+/// `host` or `host:port` of a web page's origin.
+fn authority_of(origin: &HeaderValue) -> Option<&str> {
+    let origin = origin.to_str().ok()?;
+    origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
 }
 
 /// Whether `host` or `host:port` names this machine.
@@ -70,40 +76,47 @@ mod tests {
 
     #[actix_web::test]
     async fn only_this_machines_programs_and_pages_are_answered() {
-        //   host, origin, answered with Origins::Loopback, with others
+        let (own, theirs) = ("http://localhost:4000", "https://app.example");
+        //   host, origin, answered with Origins::Loopback, where one is listed, with any
         let cases = [
-            ("localhost:4000", None, true, true),
-            ("LOCALHOST", None, true, true),
-            ("127.0.0.1:4000", None, true, true),
-            ("[::1]:4000", None, true, true),
-            ("127.8.9.1", None, true, true),
-            ("localhost:4000", Some("http://localhost:5173"), true, true),
-            ("localhost:4000", Some("https://127.0.0.1"), true, true),
-            ("localhost:4000", Some("http://[::1]:1"), true, true),
-            ("evil.example:4000", None, false, false),
-            ("localhost.evil.example", None, false, false),
-            ("192.168.0.2:4000", None, false, false),
-            ("evil.example@localhost", None, false, false),
-            ("localhost@evil.example", None, false, false),
-            ("", None, false, false),
-            ("a b", None, false, false),
-            ("localhost:4000", Some("https://evil.example"), false, true),
-            ("localhost:4000", Some("http://localhost.evil.example"), false, true),
-            ("localhost:4000", Some("http://localhost@evil.example"), false, true),
-            ("localhost:4000", Some("ftp://localhost"), false, true),
-            ("localhost:4000", Some("null"), false, true),
-            ("localhost:4000", Some(""), false, true),
+            ("localhost:4000", None, [true; 3]),
+            ("LOCALHOST", None, [true; 3]),
+            ("127.0.0.1:4000", None, [true; 3]),
+            ("[::1]:4000", None, [true; 3]),
+            ("127.8.9.1", None, [true; 3]),
+            ("localhost:4000", Some(own), [true; 3]),
+            ("LocalHost:4000", Some(own), [true; 3]),
+            ("localhost:4000", Some(theirs), [false, true, true]),
+            ("localhost:4000", Some("http://localhost:5173"), [true, false, true]),
+            ("localhost:4000", Some("https://127.0.0.1"), [true, false, true]),
+            ("localhost:4000", Some("http://[::1]:1"), [true, false, true]),
+            ("evil.example:4000", None, [false; 3]),
+            ("evil.example:4000", Some("http://evil.example:4000"), [false; 3]),
+            ("evil.example:4000", Some(theirs), [false; 3]),
+            ("localhost.evil.example", None, [false; 3]),
+            ("127.0.0.1.evil.example", None, [false; 3]),
+            ("192.168.0.2:4000", None, [false; 3]),
+            ("evil.example@localhost", None, [false; 3]),
+            ("localhost@evil.example", None, [false; 3]),
+            ("", None, [false; 3]),
+            ("a b", None, [false; 3]),
+            ("localhost:4000", Some("https://evil.example"), [false, false, true]),
+            ("localhost:4000", Some("http://localhost.evil.example"), [false, false, true]),
+            ("localhost:4000", Some("http://localhost@evil.example"), [false, false, true]),
+            ("localhost:4000", Some("ftp://localhost:4000"), [false, false, true]),
+            ("localhost:4000", Some("null"), [false, false, true]),
+            ("localhost:4000", Some(""), [false, false, true]),
         ];
-        for origins in [Origins::Loopback, Origins::Any] {
+        let listed = Origins::from_setting(&[theirs.to_owned()], false);
+        for (at, origins) in [Origins::Loopback, listed, Origins::Any].into_iter().enumerate() {
             let app = App::new().app_data(Data::new(origins.clone())).wrap(from_fn(from_here));
             let app = init_service(app.default_service(web::to(HttpResponse::NoContent))).await;
-            for (host, origin, by_loopback, by_others) in cases {
+            for (host, origin, is_answered) in cases {
                 let request = TestRequest::post().insert_header((header::HOST, host));
                 let request =
                     origin.into_iter().fold(request, |request, origin| request.insert_header((header::ORIGIN, origin)));
-                let is_answered = call_service(&app, request.to_request()).await.status() == 204;
-                let expected = if origins == Origins::Loopback { by_loopback } else { by_others };
-                assert_eq!(is_answered, expected, "{origins:?}: {host} {origin:?}");
+                let status = call_service(&app, request.to_request()).await.status();
+                assert_eq!(status == 204, is_answered[at], "{origins:?}: {host} {origin:?}");
             }
         }
     }

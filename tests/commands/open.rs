@@ -24,9 +24,11 @@ async fn an_open_dev_is_for_this_machine_alone_unless_its_developer_says_more() 
     let secret = ("PLUE_AUTH__JWT_SECRET", "a secret of the tests that is long enough");
     let any: Seen = (200, Some("*"));
     let (mine, refused): (Seen, Seen) = ((200, Some(ours)), (403, None));
-    let cases: [Case; 3] = [
+    let cases: [Case; 4] = [
         (&[], [mine, refused, mine, refused], [403, 403]),
         (&[("PLUE_SERVER__CORS_ORIGINS", "*")], [any, any, any, any], [403, 200]),
+        // Who names one page opens nothing to others.
+        (&[("PLUE_SERVER__CORS_ORIGINS", ours)], [mine, refused, mine, refused], [403, 403]),
         (&[secret], [(401, Some("*")), (401, Some("*")), mine, refused], [401, 403]),
     ];
     for (settings, expected, by_another_name) in cases {
