@@ -31,6 +31,8 @@ pub const PLAYED_AT_ONCE: usize = 4;
 const YESTERDAY: Duration = Duration::from_secs(26 * 60 * 60);
 /// How long the players may take to say in their sessions that they were stopped.
 const STOP_GRACE: Duration = Duration::from_millis(300);
+/// How long after a write that failed a session is told that it goes no further: a limit is met no more then, or Postgres is back.
+const BREATH: Duration = Duration::from_secs(3);
 
 /// Plays sessions. Clones are the same.
 #[derive(Clone)]
@@ -142,7 +144,12 @@ impl Demo {
                 Some(Ok(())) => {}
                 // Somebody has deleted it.
                 Some(Err(failed)) if failed.is_not_found() => info!("the demo ends: {failed}"),
-                Some(Err(failed)) => warn!("the demo ends: {failed}"),
+                Some(Err(failed)) => {
+                    warn!("the demo ends: {failed}");
+                    // Otherwise its message would stream for ever. What refused this write may refuse the next one at once.
+                    let _ = timeout(BREATH, stop.cancelled()).await;
+                    player.abort("a write of the demo failed").await;
+                }
             }
         }));
     }

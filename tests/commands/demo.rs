@@ -244,6 +244,33 @@ async fn few_are_played_at_once_and_a_stop_ends_them_where_they_are() {
     }
 }
 
+/// A token by these flags.
+async fn token(flags: &[&str]) -> Option<String> {
+    let mut made = Binary::spawn(&[&["token"], flags].concat(), &[SECRET]);
+    assert!(made.exit(SOON).await.success(), "{}", made.log());
+    made.log().lines().find(|line| !line.starts_with("plue-sync: ")).map(str::to_owned)
+}
+
+#[actix_rt::test]
+async fn a_demo_that_may_write_no_more_says_so_in_its_session() {
+    let folder = Folder::new();
+    // Far fewer than the demo wants, and enough for its end.
+    let limits = [("PLUE_AUTH__REQUESTS_PER_SECOND", "5"), ("PLUE_AUTH__BURST", "30"), SECRET];
+    let mut dev = Dev::start(&folder, &["--demo-pace", "0.1"], &limits).await;
+    dev.token = token(&["--role", "agent", "--all-sessions"]).await;
+    let (status, body) = dev.play().await;
+    assert_eq!(status, 202, "{body}");
+    dev.token = token(&["--role", "viewer", "--all-sessions", "--subject", "another"]).await;
+    let path = format!("/v1/sessions/{}/messages", body["session"].as_str().expect("a session"));
+    eventually(SOON, "the end of its message", async || {
+        let (_, mut body) = dev.send(awc::http::Method::GET, &path).await;
+        let last = body["messages"].as_array_mut().and_then(Vec::pop).unwrap_or(body);
+        if last["status"] == "aborted" { Ok(()) } else { Err(last) }
+    })
+    .await;
+    dev.binary.assert_quiet(&["the demo ends: "]);
+}
+
 #[actix_rt::test]
 async fn the_demo_writes_as_whoever_asks_for_it() {
     let folder = Folder::new();
@@ -254,10 +281,7 @@ async fn the_demo_writes_as_whoever_asks_for_it() {
         (["--role", "agent", "--session=ses_other"], 403),
         (["--role", "agent", "--all-sessions"], 202),
     ] {
-        let mut made = Binary::spawn(&[&["token"], &flags[..]].concat(), &[SECRET]);
-        assert!(made.exit(SOON).await.success(), "{}", made.log());
-        let token = made.log().lines().find(|line| !line.starts_with("plue-sync: ")).map(str::to_owned);
-        dev.token = token;
+        dev.token = token(&flags).await;
         let (status, body) = dev.play().await;
         assert_eq!(status, expected, "{flags:?}: {body}");
     }
