@@ -76,10 +76,15 @@ impl Entrance {
         {
             return is_shown;
         }
-        // It decides where a reader is counted, and nothing that it sees.
-        let is_shown = state.shows(&self.principal, &key.1).await.unwrap_or(false);
-        state.shown.insert(key, (is_shown, Instant::now()));
-        is_shown
+        let (state, principal) = (state.clone(), Arc::clone(&self.principal));
+        // It decides where a reader is counted, and nothing that it sees. A task, which ends with its query: one of several requests that
+        // is given up each time before Postgres has answered would otherwise never get further.
+        let asked = actix_web::rt::spawn(async move {
+            let is_shown = state.shows(&principal, &key.1).await.unwrap_or(false);
+            state.shown.insert(key, (is_shown, Instant::now()));
+            is_shown
+        });
+        asked.await.unwrap_or(false)
     }
 
     /// How long its principal may see anything; `None` for as long as it likes.

@@ -1,11 +1,13 @@
 //! Several long-polls in one request: each is let in as if it came alone, and the request ends with its sender's right to it.
 
+use std::time::Duration;
+
 use actix_web::http::Method;
 use futures_util::future::join;
 use serde_json::json;
 
-use super::{SOON, Scene, Source, admin, ids_of, now, token, viewer, with_both_sources};
-use crate::support::{First, Shape, eventually};
+use super::{SECRET, SOON, Scene, Source, admin, ids_of, now, shape_at, token, viewer, with_both_sources};
+use crate::support::{Api, Database, First, Link, Shape, eventually};
 
 with_both_sources!(
     each_request_of_a_list_shows_what_it_would_show_alone,
@@ -113,5 +115,45 @@ async fn who_is_thrown_out_is_out_of_a_call(source: Source) {
         assert!(reply.index().is_some() && reply.changes().is_empty(), "{path}: {reply:?}");
         let refused = first.of(&list).await.is(status);
         assert_eq!(refused.index(), None, "{path}");
+    }
+}
+
+#[actix_rt::test]
+async fn who_has_to_be_looked_up_far_away_gets_its_turn_too() {
+    let database = Database::fresh().await;
+    let (head, name) = database.url().rsplit_once('/').expect("an address");
+    let (user, server) = head.rsplit_once('@').expect("a user and a server");
+    // More than a request of a list may take that stands before one that is ready.
+    let link = Link::slow(server.to_owned(), Duration::from_millis(30)).await;
+    let url = format!("{user}@{}/{name}", link.address());
+    let mut api = Api::with_settings(&url, &[("PLUE_AUTH__JWT_SECRET", SECRET)]).await;
+    api.show(&admin());
+    let of_project = |name| token(json!({"sub": name, "role": "viewer", "projects": ["p1"]}));
+    let (reader, another) = (of_project("reader"), of_project("another"));
+    let mut polls = Vec::new();
+    for session in ["quiet", "busy"] {
+        let new = json!({"id": session, "project_id": "p1", "directory": "/src", "title": session});
+        api.post("/v1/sessions", new).await.is(201);
+        let condition = format!("session_id = '{session}'");
+        // As somebody else, so that nothing is known of the reader.
+        let shape = shape_at(&api, &another, &[("table", "messages"), ("where", &condition)]);
+        polls.push(
+            eventually(SOON, "a shape", async || {
+                let status = shape.first().await.status;
+                if status == 200 { Ok(poll(&shape).await) } else { Err(status) }
+            })
+            .await,
+        );
+        api.message(session, &format!("msg_{session}")).await;
+    }
+    let first = First::new(&api, Some(&reader));
+    assert_eq!(first.of(&polls[1..]).await.is(200).index(), Some(0), "its session is known now");
+    let known = First::new(&api, Some(&another)).of(&polls[..1]).await.is(200);
+    assert_eq!(known.index(), Some(0), "there is something for the other");
+    // The busy one has an answer each time. What is looked up takes some calls, and not for ever.
+    let mut turns = 0;
+    while first.of(&polls).await.is(200).index() != Some(0) {
+        turns += 1;
+        assert!(turns < 200, "it has had no turn");
     }
 }

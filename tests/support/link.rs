@@ -1,11 +1,13 @@
-//! A TCP link to Postgres that can be cut at a chosen moment.
+//! A TCP link to Postgres that can be cut at a chosen moment, or is slow.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 /// When to cut the link of the connection that next sends a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +28,11 @@ pub struct Link {
 impl Link {
     /// A link to the server that the address names as `host:port`.
     pub async fn to(server: String) -> Self {
+        Self::slow(server, Duration::ZERO).await
+    }
+
+    /// The same, to a server that is so far away.
+    pub async fn slow(server: String, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let next = Arc::new(Mutex::new(None));
@@ -33,7 +40,7 @@ impl Link {
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.expect("Postgres");
-                tokio::spawn(pass(client, server, Arc::clone(&cut)));
+                tokio::spawn(pass(client, server, Arc::clone(&cut), delay));
             }
         });
         Self { address, next, accepting }
@@ -67,7 +74,7 @@ impl Drop for Link {
 }
 
 /// Passes bytes both ways until one end closes or the link is cut.
-async fn pass(client: TcpStream, server: TcpStream, next: Arc<Mutex<Option<(usize, Cut)>>>) {
+async fn pass(client: TcpStream, server: TcpStream, next: Arc<Mutex<Option<(usize, Cut)>>>, delay: Duration) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let answers = tokio::spawn(async move { copy(&mut from_server, &mut to_client).await });
@@ -86,6 +93,7 @@ async fn pass(client: TcpStream, server: TcpStream, next: Arc<Mutex<Option<(usiz
             }
             return;
         }
+        sleep(delay).await;
         if read == 0 || to_server.write_all(sent).await.is_err() {
             answers.abort();
             return;
