@@ -51,7 +51,12 @@ struct NotOfActix;
 /// * A connection that the system had accepted before the listener paused finds no thread any more that would serve it. It
 ///   is closed, and its client goes elsewhere.
 /// * A body was cut because it could not be finished. Whatever has cut it said why, where there is something to mend.
-const LEFT_OUT: [&str; 2] = ["No workers", "Response payload stream error: BrokenStream"];
+///   A middleware that wraps bodies wraps their errors too.
+const LEFT_OUT: [&str; 3] = [
+    "No workers",
+    "Response payload stream error: BrokenStream",
+    "Response payload stream error: actix_http::Error { kind: Body, cause: Some(BrokenStream) }",
+];
 
 impl<S: Subscriber> Filter<S> for NotOfActix {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
