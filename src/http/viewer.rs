@@ -34,9 +34,9 @@ use crate::error::ApiError;
 #[allow_missing = true]
 struct Built;
 
-/// The page talks to us alone and is nobody's frame. Images of a session may come from anywhere that is not plain HTTP; inline styles are
-/// those of elements that scripts place.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: https:; \
+/// The page talks to us alone and is nobody's frame. An image from elsewhere would tell that place what an agent was talked into; inline
+/// styles are those of elements that scripts place.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const INDEX: &str = "index.html";
 /// Files below have the hash of their content in their names.
