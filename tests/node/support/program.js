@@ -10,7 +10,7 @@ const BINARY =
   process.env.PLUE_SYNC_BINARY ?? fileURLToPath(new URL('../../../target/debug/plue-sync', import.meta.url));
 /** Names that the program reads; none of the developer's may reach it. */
 const OURS = ['PLUE_', 'ELECTRIC_', 'DATABASE_URL', 'PUBLIC_CLIENT_', 'RUST_LOG', 'PG'];
-const LISTENING = /the (?:API|shape engine) listens on ([0-9.:]+)/;
+const LISTENING = /the (?:API|shape engine) listens on (?:https:\/\/)?([0-9.:]+)/;
 /** What each command needs besides its address. */
 const flags = (command, env) => (command === 'serve' && !env.PLUE_AUTH__JWT_SECRET ? ['--insecure'] : []);
 const STOP_LIMIT_MS = 2_000;
@@ -23,11 +23,11 @@ export class Program {
   #child;
   #ended;
 
-  /** Starts it in the empty folder `cwd`, where no `.env` is, and waits until it says where it listens. */
-  static async start({ command, listen, cwd, env }) {
+  /** Starts it in the empty folder `cwd`, where no `.env` is, and waits until it says where it listens. `args` are further flags. */
+  static async start({ command, listen, args = [], cwd, env }) {
     const program = new Program();
     const inherited = Object.entries(process.env).filter(([name]) => !OURS.some((prefix) => name.startsWith(prefix)));
-    program.#child = spawn(BINARY, [command, ...flags(command, env), '--listen', listen], {
+    program.#child = spawn(BINARY, [command, ...flags(command, env), '--listen', listen, ...args], {
       cwd,
       env: { ...Object.fromEntries(inherited), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

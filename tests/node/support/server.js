@@ -25,7 +25,7 @@ export class Server {
   }
 
   get url() {
-    return `http://${this.address}`;
+    return `${this.#start.env.PLUE_SERVER__TLS_KEY ? 'https' : 'http'}://${this.address}`;
   }
 
   /** Everything it printed, also before restarts. */

@@ -59,7 +59,7 @@ export function addPart(session, message, id, sortOrder) {
   return [`INSERT INTO parts (${columns}) VALUES ($1, $2, $3, 'text', 'some text', $4)`, [id, session, message, sortOrder]];
 }
 
-class Service {
+export class Service {
   /** The program that readers ask. */
   server;
   /** With the source `proxy`: the engine that it asks, and the relay between the two. */
