@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks, of what is named: install.sh [postgres] [node] [nginx] [checks]
+# Installs what this machine lacks, of what is named: install.sh [postgres] [node] [nginx] [chromium] [checks]
 #
 #   postgres  the server programs, found where `src/local_postgres/programs.rs` looks; no cluster is made or started
 #   node      Node 20.19 or newer: the system's, or else the npm package `node` in the folder .node
 #   nginx     the program, for the tests of a cache in front; no service is started, now or at the next boot
+#   chromium  the browser, for the tests of pages, with a font
 #   checks    rustfmt and clippy
 #
 # On Debian and Ubuntu it uses apt, as root or with sudo. Elsewhere it says what to install. Does nothing where nothing is missing.
@@ -94,6 +95,22 @@ install_nginx() {
     if command -v update-rc.d >/dev/null; then as_root update-rc.d nginx disable >/dev/null; fi
 }
 
+has_chromium() {
+    local program
+    for program in "${PLUE_CHROMIUM:-}" /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+        if [ -x "$program" ]; then return 0; fi
+    done
+    return 1
+}
+
+install_chromium() {
+    if has_chromium; then return; fi
+    can_apt || fail "Chromium is missing; install it, or Google Chrome, and name it by PLUE_CHROMIUM where it is not found"
+    apt_install chromium fonts-dejavu-core
+    has_chromium || fail "apt could not install chromium, or only as a snap; install Chromium or Google Chrome and name it by PLUE_CHROMIUM"
+}
+
 install_checks() {
     if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
     command -v rustup >/dev/null || fail "rustfmt and clippy are missing; install them with your Rust"
@@ -104,7 +121,7 @@ install_checks() {
 prerequisites
 for what in "$@"; do
     case "$what" in
-    postgres | node | nginx | checks) "install_$what" ;;
-    *) fail "install.sh knows postgres, node, nginx and checks, not $what" ;;
+    postgres | node | nginx | chromium | checks) "install_$what" ;;
+    *) fail "install.sh knows postgres, node, nginx, chromium and checks, not $what" ;;
     esac
 done

@@ -20,6 +20,10 @@ elif command -v docker-compose >/dev/null; then
     docker-compose config --quiet
 fi
 
+stage "viewer"
+# Before the program, which has it inside.
+scripts/viewer.sh
+
 stage "lints"
 cargo clippy --locked --all-targets -- -D warnings
 
@@ -43,33 +47,47 @@ else
     "$with_postgres" cargo test --locked
 fi
 
-if [ -d tests/node ]; then
-    stage "Node packages"
-    # npm runs with the system's Node, which it may be a part of; the tests run with one that is new enough.
-    (cd tests/node && npm ci --no-audit --no-fund --loglevel=error </dev/null)
-    node=node
-    if [ -x .node/node_modules/node/bin/node ]; then node="$root/.node/node_modules/node/bin/node"; fi
-    cargo build --locked
-    # The same tests against both sources of shapes: the engine inside the program, and one in another process. At the same time,
-    # because they wait more than they calculate.
-    node_tests() {
-        (cd tests/node && PLUE_TEST_SOURCE=$1 "$node" --test)
-    }
-    both_sources() {
-        local proxied status=0
-        proxied=$(mktemp)
-        node_tests proxy >"$proxied" 2>&1 &
-        node_tests engine || status=1
-        wait $! || status=1
-        stage "Node tests, source proxy"
-        cat "$proxied"
-        rm "$proxied"
-        return "$status"
-    }
-    export node
-    export -f node_tests both_sources stage
-    stage "Node tests, source engine"
-    "$with_postgres" bash -c both_sources
-fi
+stage "TypeScript"
+scripts/packages.sh clients
+scripts/packages.sh tests/node
+node=$(scripts/node.sh)
+export node
+(cd clients/viewer && "$node" ../node_modules/vitest/vitest.mjs run)
+(cd clients/typescript && "$node" ../node_modules/typescript/bin/tsc --noEmit && "$node" ../node_modules/tsup/dist/cli-default.js --silent)
+
+cargo build --locked
+# The same tests against both sources of shapes: the engine inside the program, and one in another process. At the same time,
+# because they wait more than they calculate.
+node_tests() {
+    (cd tests/node && PLUE_TEST_SOURCE=$1 "$node" --test)
+}
+both_sources() {
+    local proxied status=0
+    proxied=$(mktemp)
+    node_tests proxy >"$proxied" 2>&1 &
+    node_tests engine || status=1
+    wait $! || status=1
+    stage "Node tests, source proxy"
+    cat "$proxied"
+    rm "$proxied"
+    return "$status"
+}
+# Of the package, and of pages in a browser.
+client_tests() {
+    local packaged status=0
+    packaged=$(mktemp)
+    (cd clients/typescript && "$node" ../node_modules/vitest/vitest.mjs run) >"$packaged" 2>&1 &
+    (cd clients/tests && "$node" --test --test-concurrency=3) || status=1
+    wait $! || status=1
+    stage "package"
+    cat "$packaged"
+    rm "$packaged"
+    return "$status"
+}
+export -f node_tests both_sources client_tests stage
+stage "Node tests, source engine"
+"$with_postgres" bash -c both_sources
+stage "browser"
+"$with_postgres" bash -c client_tests
 
 stage "all good"
