@@ -1,6 +1,12 @@
+FROM node:22-bookworm-slim AS viewer
+WORKDIR /build/clients
+COPY clients .
+RUN npm ci --no-audit --no-fund && npm run build --workspace viewer
+
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 COPY . .
+COPY --from=viewer /build/clients/viewer/dist clients/viewer/dist
 RUN cargo build --release --locked --bin plue-sync
 
 FROM debian:bookworm-slim
