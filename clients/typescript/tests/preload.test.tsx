@@ -6,7 +6,9 @@ import { StrictMode } from "react";
 import { expect, it, onTestFinished } from "vitest";
 import { type Preloaded, preloadSession, preloadSessions, preloadShape, messagesShapeConfig } from "../src/index.js";
 import { PreloadedProvider, useMessagesShape, useSessionRealtime, useSessionsShape, useSnapshotHistoryShape, useSubtasksShape } from "../src/react/index.js";
-import { eventually, serve, session, waiting } from "./support/service.js";
+import { shapeKey } from "../src/preload.js";
+import { resultOf, subscriptionKey } from "../src/react/subscription.js";
+import { eventually, serve, session } from "./support/service.js";
 
 /** Hydrates as a page does, and notes what React had to mend. */
 function hydrate(html: string, node: React.ReactNode) {
@@ -99,7 +101,9 @@ it("a shape that has been made anew meanwhile is read again", async () => {
 it("what a server has read is shown once, and not when the page comes back to it later", async () => {
   const service = await serve();
   const agent = await session(service, "s", 2);
-  const preloaded = await preloadShape(messagesShapeConfig("s", { url: service.url }));
+  const config = messagesShapeConfig("s", { url: service.url });
+  const preloaded = await preloadShape(config);
+  const key = subscriptionKey(shapeKey(config), config as never);
   const seen: string[] = [];
   function Ids() {
     const text = useMessagesShape("s", { url: service.url, timeout: 10 }).data.map(({ id }) => id).join();
@@ -111,7 +115,8 @@ it("what a server has read is shown once, and not when the page comes back to it
   await agent.messages.delete("s", "s-m0");
   await eventually("one less", () => container.textContent === "s-m1", { seen: () => seen });
   flushSync(() => root.render(page(false)));
-  await eventually("nobody who follows it", async () => (await waiting(service, "messages")) === 0);
+  // Between two long-polls the server holds none either.
+  await eventually("the end of the subscription", () => resultOf(key) === undefined);
   seen.length = 0;
   flushSync(() => root.render(page(true)));
   await eventually("what is there", () => container.textContent === "s-m1", { seen: () => seen });
