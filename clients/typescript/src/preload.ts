@@ -3,7 +3,8 @@
  *
  * The browser's client is given, as the answer to its first request, what the server has read; from there on it asks for itself.
  */
-import { type ColumnInfo, FetchError, type Row, ShapeStream } from "@electric-sql/client";
+import { type ColumnInfo, type Row, ShapeStream } from "@electric-sql/client";
+import { responseOf } from "./response.js";
 import {
   messagesShapeConfig,
   partsShapeConfig,
@@ -81,7 +82,7 @@ async function read(config: ShapeConfig<Row<unknown>>, signal?: AbortSignal): Pr
     const response = await ask(...asked);
     const body = await response.text();
     if (response.ok) note(body, response.headers);
-    return new Response([204, 205, 304].includes(response.status) ? null : body, response);
+    return responseOf(body, response);
   };
   const note = (body: string, headers: Headers) => {
     const handle = headers.get("electric-handle") ?? at.handle;
@@ -158,8 +159,3 @@ const DEFAULTS: Record<string, (text: string) => unknown> = {
   json: (text) => JSON.parse(text),
   jsonb: (text) => JSON.parse(text),
 };
-
-/** Whether an error says that the reader has to show who they are. */
-export function isUnauthenticated(error: unknown): boolean {
-  return error instanceof FetchError && error.status === 401;
-}

@@ -131,9 +131,14 @@ function askAgain() {
   let [refusals, last] = [0, 0];
   return (error: Error): void | Record<string, never> => {
     if (error instanceof TokenError) return {};
-    if (!(error instanceof FetchError) || error.status !== 401) return;
+    if (!isUnauthenticated(error)) return;
     refusals = Date.now() - last > IN_A_ROW_MS ? 1 : refusals + 1;
     last = Date.now();
     if (refusals < MAX_REFUSALS) return {};
   };
+}
+
+/** Whether an error says that the reader has to show who they are. */
+export function isUnauthenticated(error: unknown): boolean {
+  return error instanceof FetchError && error.status === 401;
 }

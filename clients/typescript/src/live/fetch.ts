@@ -2,6 +2,7 @@
  * The `fetch` of shapes in a browser that has few connections: live requests are shared, all others pass. What shares them is loaded
  * with the first of them, and never by pages that have no need of it.
  */
+import { responseOf } from "../response.js";
 import type { Tabs } from "./tabs.js";
 
 /** Parameters of those who want a stream. */
@@ -16,14 +17,15 @@ export const sharedFetch: typeof fetch = async (input, init) => {
   const isLive = url.searchParams.get("live") === "true" && !SSE.some((name) => url.searchParams.has(name));
   const isPlain = !(input instanceof Request) && (init?.method ?? "GET") === "GET" && authorization !== false;
   if (!isLive || !isPlain) return fetch(input, init);
-  const { responseOf, Tabs } = await import("./tabs.js");
+  const { Tabs } = await import("./tabs.js");
   const shape = url.origin + url.pathname;
   let shared = tabs.get(shape);
   if (!shared) {
     shared = new Tabs(shape, (...asked) => fetch(...asked));
     tabs.set(shape, shared);
   }
-  return responseOf(await shared.ask(url.search.slice(1), authorization, init?.signal));
+  const { body, ...head } = await shared.ask(url.search.slice(1), authorization, init?.signal);
+  return responseOf(body, head);
 };
 
 /** The token that a request shows, if it has no other header; else `false`. */

@@ -239,8 +239,3 @@ export class LivePool implements Holder {
 async function answerOf(response: Response): Promise<Answer> {
   return { status: response.status, headers: [...response.headers], body: await response.text() };
 }
-
-/** A response that reads as the one that was answered. */
-export function responseOf({ status, headers, body }: Answer): Response {
-  return new Response([204, 205, 304].includes(status) ? null : body, { status, headers });
-}

@@ -11,8 +11,6 @@
 import { type Answer, LivePool } from "./pool.js";
 import { Slots } from "./slots.js";
 
-export { responseOf } from "./pool.js";
-
 /** What one tab says to the others. */
 type Said =
   | { kind: "ask"; from: string; id: number; query: string; authorization: string | undefined }

@@ -1,6 +1,6 @@
 /** One subscription per shape, however many components show it. */
 import { type Row, Shape, ShapeStream } from "@electric-sql/client";
-import { type PreloadedShape, preloadedRows, resumedFetch, shapeKey } from "../preload.js";
+import { type PreloadedShape, preloadedRows, resumedFetch } from "../preload.js";
 import type { ShapeConfig } from "../shapes.js";
 import { rememberTxIds } from "../txid.js";
 
@@ -151,11 +151,11 @@ export function preloadedResult<T extends Row<unknown>>(preloaded: PreloadedShap
 
 const preloadedResults = new WeakMap<PreloadedShape, unknown>();
 
-/** Whose subscription may be shared: the same shape at the same address, for the same token. */
-export function subscriptionKey({ url, params, headers = {}, log, liveSse, offset, handle }: ShapeConfig<Row<unknown>>): string {
+/** Whose subscription may be shared: the same shape at the same address, for the same token. `shape` is its `shapeKey`. */
+export function subscriptionKey(shape: string, { url, params, headers = {}, log, liveSse, offset, handle }: ShapeConfig<Row<unknown>>): string {
   const told = Object.entries(headers).map(([name, value]) => [name, typeof value === "function" ? numberOf(value) : value]);
   const client = (params as Record<string, unknown> | undefined)?.client;
-  return JSON.stringify([url, shapeKey({ params }), client, told, log, liveSse, offset, handle]);
+  return JSON.stringify([url, shape, client, told, log, liveSse, offset, handle]);
 }
 
 /** A function is only equal to itself. */

@@ -33,9 +33,10 @@ export function useSelection<T extends Row<unknown>, Share>(
   timeout: number = LINGER_MS,
   select: (result: ShapeResult<T>) => Share,
 ): Share {
-  const key = config && subscriptionKey(config as unknown as ShapeConfig<Row<unknown>>);
   const given = useContext(PreloadedContext);
-  const preloaded = config && given[shapeKey(config)];
+  const shape = config && shapeKey(config);
+  const key = config && shape && subscriptionKey(shape, config as unknown as ShapeConfig<Row<unknown>>);
+  const preloaded = shape === undefined ? undefined : given[shape];
   // What has the same key is the same shape: the first configuration will do.
   const subscribe = useMemo(
     () => (listener: () => void) =>
