@@ -9,6 +9,7 @@ import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/sessions.css";
 import "./styles/session.css";
+import "./styles/panel.css";
 import "./styles/parts.css";
 import "./styles/prose.css";
 

@@ -63,14 +63,7 @@ function Usage({ messages }: { messages: readonly MessageWithParts[] }): ReactNo
   ];
   return (
     <Section title="Usage" testid="usage">
-      <dl className="facts num">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <FactList className="num" facts={facts} />
     </Section>
   );
 }
@@ -154,15 +147,21 @@ function Facts({ session }: { session: SessionRow }): ReactNode {
   if (session.time_archived !== null) facts.push(["Archived", fullTime(session.time_archived)]);
   return (
     <Section title="About" testid="facts">
-      <dl className="facts facts-long">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <FactList className="facts-long" facts={facts} />
     </Section>
+  );
+}
+
+function FactList({ facts, className }: { facts: [string, ReactNode][]; className: string }): ReactNode {
+  return (
+    <dl className={`facts ${className}`}>
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 
