@@ -1,8 +1,9 @@
 // What happens to people who watch: the network, the server, the session and their token go, and come back.
 
 import { shoot } from './support/chromium.js';
+import { sign } from '../../tests/node/support/token.js';
 import { eventually, scenario } from './support/scenario.js';
-import { fill, say, sign } from './support/work.js';
+import { fill, say } from './support/work.js';
 
 const viewer = (service, session) => `${service.url}/#/s/${session}`;
 const conversation = (page) => page.getByTestId('conversation');

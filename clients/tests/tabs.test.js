@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { sign } from '../../tests/node/support/token.js';
 import { whoAsks } from './support/chromium.js';
 import { servePage } from './support/fixture.js';
 import { inPage, scenario } from './support/scenario.js';
-import { say, sign } from './support/work.js';
+import { say } from './support/work.js';
 
 let page;
 before(async () => (page = await servePage()));

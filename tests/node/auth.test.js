@@ -1,9 +1,9 @@
 // The official client with a token: one that expires and is replaced, one for another session, and one that is revoked.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { FetchError } from '@electric-sql/client';
 import { scenario } from './support/service.js';
+import { sign as signWith } from './support/token.js';
 
 const SECRET = 'a secret of the tests that is long enough';
 const settings = { PLUE_AUTH__JWT_SECRET: SECRET, PLUE_AUTH__LEEWAY: '0s' };
@@ -16,12 +16,7 @@ const SHORT_S = 3;
 const warnings = [/SSE connections are closing immediately/];
 
 /** A token as an application signs it, for so many seconds. */
-function sign(claims, seconds = HOUR_S) {
-  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const exp = Math.floor(Date.now() / 1000) + seconds;
-  const text = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ ...claims, exp })}`;
-  return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
-}
+const sign = (claims, seconds = HOUR_S) => signWith(SECRET, { ...claims, exp: Math.floor(Date.now() / 1000) + seconds });
 
 const viewer = (sub, sessions, seconds) => sign({ sub, role: 'viewer', sessions }, seconds);
 

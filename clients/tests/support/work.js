@@ -1,7 +1,5 @@
 // What an agent writes, through the API.
 
-import { createHmac } from 'node:crypto';
-
 const messages = (session) => `/v1/sessions/${session}/messages`;
 
 /** A session as agents make them: each kind of part, in all states that a glance has to tell apart. */
@@ -60,11 +58,4 @@ export async function long(service, session, count) {
     parts: [{ id: `${session}_${n}_0`, type: 'text', text: `This is message ${n}. ${'And it goes on. '.repeat(n % 12)}` }],
   }));
   await service.ask('PUT', messages(session), { messages: list });
-}
-
-/** A token as an issuer signs it (HS256). */
-export function sign(secret, claims) {
-  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode(claims)}`;
-  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }

@@ -6,7 +6,7 @@ import { eventually as untyped } from "../../../../tests/node/support/eventually
 // @ts-expect-error it has no types
 import { Service as Untyped } from "../../../../tests/node/support/service.js";
 // @ts-expect-error it has no types
-import { sign as untypedSign } from "../../../tests/support/work.js";
+import { sign as untypedSign } from "../../../../tests/node/support/token.js";
 import { createAgentClient } from "../../src/index.js";
 
 export interface Service {
